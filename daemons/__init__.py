@@ -1,0 +1,3 @@
+"""fd0: small network daemons that find their socket on descriptor 0."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Sockets, processes, time, log and privileges; no file here knows a protocol."""

@@ -1,0 +1,216 @@
+"""The loop of a program that has listeners or datagram sockets: accept, answer, reap, drain, leave when idle.
+
+How a conversation is served is a `Model`: one after another, in a forked child, or in a thread.
+At --max the loop stops accepting, and the kernel's queue holds the rest back.
+"""
+
+import errno
+import math
+import os
+import signal
+import time
+from select import POLLIN, POLLOUT, poll
+
+from . import descriptors, log
+from .addresses import address, peer_of
+from .datagrams import Datagrams
+from .limits import Limits, OnceAMinute
+from .models import MODELS
+
+PAUSE = 1.0             # seconds without accepting after the machine ran out of something
+BATCH = 32              # connections taken from one listener before others get their turn
+SUMMARY = 60.0          # seconds between summaries of datagrams
+SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
+
+
+class Loop:
+    """Serves everything given until told to stop, or until idle where a launcher would start us again."""
+
+    def __init__(self, program, given, activity=None):
+        self.program, self.options = program, program.options
+        self.listeners = [one for one in given if one.kind == "listener"]
+        self.datagrams = [Datagrams(one.sock, program.answer, self.options, *program.made)
+                          for one in given if one.kind == "datagrams"]
+        self.ours = any(one.ours for one in given)
+        self.limits = Limits(self.options.per_source, self.options.rate)
+        self.tell = OnceAMinute()
+        self.stopping, self.paused_until, self.last = "", 0.0, time.monotonic()
+        self.served, self.began = 0, self.last
+        self.activity = activity
+        self.watch, self.act, self.accepting = poll(), {}, False
+        self.waker = self._wake_on_signals()
+        self.model = MODELS[self.options.model or program.service.model](self)
+
+    # -- signals --
+
+    def _wake_on_signals(self):
+        """A pipe that signals write to, so that poll() returns for each of them."""
+        reader, writer = os.pipe()
+        for fd in (reader, writer):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._told)
+        signal.signal(signal.SIGHUP, self._told)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.on(reader, lambda: os.read(reader, 4096))
+        return writer
+
+    def _told(self, number, _):
+        self.stopping = signal.Signals(number).name
+
+    def wake(self):
+        """Make the loop look round; other threads call this."""
+        try:
+            os.write(self.waker, b"\0")
+        except BlockingIOError:
+            return                      # it has not even read the earlier ones
+
+    # -- the loop --
+
+    def run(self):
+        """Serve; returns the word for why it ended."""
+        for one in self.datagrams:
+            self.on(one.sock.fileno(), lambda one=one: self._answer(one))
+        if descriptors.reader is not None:
+            self.on(descriptors.reader, log.complaints)
+        for one in self.listeners:
+            one.sock.setblocking(False)
+            self.act[one.sock.fileno()] = lambda one=one: self._accept(one.sock)
+        while not self.stopping:
+            self._accept_or_not()
+            self._settle_log()
+            for fd, _ in self.watch.poll(self._patience()):
+                self.act[fd]()
+            self.model.reap()
+            if self._is_idle():
+                return "idle"
+        return self._drain()
+
+    def on(self, fd, action, what=POLLIN):
+        """Call `action` whenever this descriptor is ready."""
+        self.watch.register(fd, what)
+        self.act[fd] = action
+
+    def _accept_or_not(self):
+        """Watch the listeners while there is room for one more conversation and nothing is short."""
+        wanted = self.model.active() < self.options.max and time.monotonic() >= self.paused_until
+        if wanted != self.accepting:
+            self.accepting = wanted
+            for one in self.listeners:
+                if wanted:
+                    self.watch.register(one.sock, POLLIN)
+                else:
+                    self.watch.unregister(one.sock)
+
+    def _settle_log(self):
+        """While log lines wait for a slow syslogd, let its socket wake us too."""
+        sock = log.backlog()
+        if sock is not None and sock.fileno() not in self.act:
+            fd = sock.fileno()
+
+            def deliver():
+                if log.settle(0) == 0 or log.backlog() is not sock:
+                    self.watch.unregister(fd)
+                    del self.act[fd]
+
+            self.on(fd, deliver, POLLOUT)
+
+    def _patience(self):
+        """Milliseconds until something has to be looked at without anybody calling."""
+        times = [SUMMARY] if self.datagrams else []
+        if self.paused_until and not self.accepting:
+            times.append(max(self.paused_until - time.monotonic(), 0.01))
+        if not self.ours and not self.model.active():
+            left = self.last + self.options.idle - time.monotonic()
+            times.append(left if left > 0 else PAUSE)       # idle, but a sister process is not
+        return min(times) * 1000 if times else None
+
+    def _is_idle(self):
+        active = self.model.active()
+        if active:
+            self.last = time.monotonic()
+        if self.ours:
+            return False
+        if self.activity is None:
+            return not active and time.monotonic() - self.last >= self.options.idle
+        self.activity.note(math.inf if active else self.last)
+        return not self.activity.busy_within(self.options.idle)
+
+    # -- beginning --
+
+    def _answer(self, one):
+        if one.serve():
+            self.last = time.monotonic()
+
+    def _accept(self, listener):
+        self.last = time.monotonic()
+        for _ in range(BATCH):
+            if self.model.active() >= self.options.max:
+                return
+            try:
+                sock, name = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in SHORT:
+                    self._pause(error)
+                    return
+                continue                # that peer is gone again (ECONNABORTED and the like)
+            self._begin(sock, address(name) if name else peer_of(sock) or address(""))
+
+    def _begin(self, sock, peer):
+        why = self.limits.enter(peer.source) if self.limits.per_source or self.limits.rate else None
+        if why:
+            return self._turn_away(sock, peer, why)
+        self.served += 1
+        try:
+            self.model.begin(sock, peer)
+        except (OSError, RuntimeError, MemoryError) as error:   # no process, no thread, no memory
+            self.limits.leave(peer.source)
+            self._turn_away(sock, peer, "pressure")
+            self._pause(error)
+
+    def ended(self, source):
+        """A conversation with this source is over."""
+        self.limits.leave(source)
+        self.last = time.monotonic()
+
+    def _turn_away(self, sock, peer, why):
+        if self.tell((peer.source, why)):
+            log.event("refused", from_=peer, why=why)
+        try:
+            if self.program.service.busy:
+                sock.send(self.program.service.busy)
+        except OSError:
+            return                      # gone, which is what we wanted
+        finally:
+            sock.close()
+
+    def _pause(self, error):
+        """Nothing is gained by accepting what cannot be served: wait a little, and say so."""
+        self.paused_until = time.monotonic() + PAUSE
+        if self.tell("pressure"):
+            log.event("pressure", why=str(error))
+
+    # -- ending --
+
+    def _drain(self):
+        """Accept no more, let conversations finish within the grace, then end what is left."""
+        end = time.monotonic() + self.options.grace
+        if self.accepting:
+            for one in self.listeners:
+                if one.ours:            # nobody would take these up from the queue after us
+                    self._accept(one.sock)
+                self.watch.unregister(one.sock)
+        self.model.hurry(self.options.grace)
+        while self.model.active() and (left := end - time.monotonic()) > 0:
+            for fd, _ in self.watch.poll(left * 1000):
+                self.act[fd]()
+            self.model.reap()
+        self.model.cut()
+        return self.stopping
+
+    def summary(self):
+        """Log what the datagram sockets did."""
+        for one in self.datagrams:
+            one.summary()

@@ -1,0 +1,96 @@
+"""One conversation from its `open` to its `close` in the log, whatever happens in between."""
+
+import os
+import time
+
+from . import log
+from .ends import Denied, End, Gone, Late, Reset
+from .stream import Stream
+
+
+class Program:
+    """A declaration with its functions and the options it runs under: what every model serves."""
+
+    def __init__(self, service, options, talk, answer, via):
+        self.service, self.options, self.talk, self.answer, self.via = service, options, talk, answer, via
+        self.made = ()                  # what the program's setup() returned, as a tuple to call with
+        self.restricted = options.only_from is not None or bool(options.no_access)
+        self.patience = 60.0 if options.timeout is None else options.timeout
+
+
+def new_session():
+    """A session's id in the log."""
+    return os.urandom(4).hex()
+
+
+def converse(program, transport, peer, local, session):
+    """Hold one conversation and close it; never raises but for what is not an Exception."""
+    options, began = program.options, time.monotonic()
+    if options.session is not None:
+        transport.end = began + options.session
+    stream = Stream(transport, patience=program.patience, endings=program.service.endings,
+                    peer=peer, local=local, session=session, log=log.event)
+    name = {"name": _confirmed(peer)} if options.names else {}
+    log.event("open", session=session, from_=peer, **name, to=local, via=program.via,
+              tls="yes" if transport.secure else "no")
+    reason, why = _hold(program, stream)
+    commands = {"commands": stream.commands} if stream.commands else {}
+    log.event("close", session=session, reason=reason, **({"why": why} if why else {}),
+              seconds=f"{time.monotonic() - began:.3f}", in_=stream.received, out=stream.sent, **commands)
+
+
+def _hold(program, stream):
+    """Talk, and say the last words; returns the reason of the end and an explanation of it."""
+    try:
+        if program.restricted:
+            _admit(program.options, stream.peer)
+        reason = program.talk(stream, program.options, *program.made)
+        stream.close()
+        return reason or "done", ""
+    except Reset as end:
+        stream.cut_off()
+        return end.reason, str(end)
+    except Gone as end:                 # the peer's last word; ours may still be on their way
+        return _part(stream, end)
+    except Denied as end:
+        log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
+        return _part(stream, end)
+    except Late as end:
+        stream.cut_off()
+        return end.reason, str(end)
+    except End as end:
+        return _part(stream, end)
+    except Exception as error:
+        log.crash(error, session=stream.session)
+        _apologise(program, stream)
+        return "crash", ""
+
+
+def _part(stream, end):
+    try:
+        stream.close()
+    except End:
+        stream.cut_off()
+    return end.reason, "" if isinstance(end, Gone) else str(end)
+
+
+def _apologise(program, stream):
+    """After a crash of ours: half a reply is not sent, the protocol's own words for "not now" are."""
+    try:
+        stream.discard_output()
+        stream.send(program.service.busy)
+        stream.close()
+    except End:
+        stream.cut_off()
+
+
+def _admit(options, peer):
+    from . import access
+    why = access.denied(peer, options.only_from, options.no_access)
+    if why:
+        raise Denied(why)
+
+
+def _confirmed(peer):
+    from .dial import name_of
+    return (peer.host and name_of(peer.host)) or "unknown"

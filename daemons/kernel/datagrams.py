@@ -1,0 +1,185 @@
+"""Packets in, answers out from the address that was asked.
+
+Two servers that answer each other's answers do so for ever (CVE-2024-2169), so what comes from a port
+where servers live, from ourselves, or was sent to many is not answered.
+"""
+
+import socket
+import struct
+import time
+
+from . import log
+from .addresses import address
+from .limits import Limits, OnceAMinute
+
+NOW = socket.MSG_DONTWAIT
+LARGEST = 65535
+BATCH = 256             # packets taken from one socket before others get their turn
+IP_PKTINFO = 8          # linux/in.h; Python's socket module does not name it
+SERVER_PORTS = 1024
+
+
+class Packet:
+    """One datagram: `data`, who sent it, how it was addressed, and the log and wall clock for its answer."""
+
+    __slots__ = ("_name", "_to", "data", "log", "time")
+
+    def __init__(self, data, name, to=None, log_=log.event, wall=time.time):
+        self.data, self._name, self._to, self.log, self.time = data, name, to, log_, wall
+
+    @property
+    def peer(self):
+        """The sender's Address."""
+        return address(self._name)
+
+    @property
+    def local(self):
+        """The Address that was asked; without a host where only the socket knows."""
+        return address(self._to or ("", 0))
+
+
+class Datagrams:
+    """One datagram socket and the program's `answer(packet, options)`, which returns octets or None."""
+
+    def __init__(self, sock, answer, options, *made):
+        self.sock, self.answer, self.options, self.made = sock, answer, options, made
+        self.port = sock.getsockname()[1] if sock.family != socket.AF_UNIX else 0
+        self.low_ports = SERVER_PORTS if options.low_ports == "ignore" and self.port else 0
+        self.limits = Limits(None, options.rate)
+        self.first_of, self.tell = OnceAMinute(), OnceAMinute()
+        self.seen, self.seen_until = set(), 0.0
+        self.count = [0, 0, 0, 0]       # in, answered, ignored, refused
+        self.connected = _is_connected(sock)
+        self.wildcard = _ask_for_destination(sock) if not self.connected else False
+
+    def serve(self):
+        """Answer what is waiting; returns whether anything was."""
+        receive = self._receive_to if self.wildcard else self._receive
+        for done in range(BATCH):
+            try:
+                data, name, to = receive()
+            except BlockingIOError:
+                return done > 0
+            except OSError:             # an earlier answer found nobody (ICMP): the network's news, not ours
+                continue
+            if name is None or not name:
+                continue                # a Unix peer without a name cannot be answered
+            self._serve(data, name, to)
+        return True
+
+    def _serve(self, data, name, to):
+        self.count[0] += 1
+        if self.port and (name[1] < self.low_ports or to is not None and to.many or self._is_us(name, to)):
+            return self._ignore(name, to)
+        if self.limits.rate and not self.limits.within_rate(address(name).source):
+            return self._refuse(name, "rate")
+        if self.options.only_from is not None or self.options.no_access:
+            from . import access
+            why = access.denied(address(name), self.options.only_from, self.options.no_access)
+            if why:
+                return self._refuse(name, why)
+        packet = Packet(data, name, to and to.name)
+        try:
+            reply = self.answer(packet, self.options, *self.made)
+        except Exception as error:      # one bad packet must not end the service for all
+            return log.crash(error)
+        if reply is not None:
+            self._reply(reply, name, to)
+        if name not in self.seen:
+            self._first(name, to, len(data), len(reply or b""))
+
+    def _receive(self):
+        data, name = self.sock.recvfrom(LARGEST, NOW)
+        return data, name or self.connected, None
+
+    def _receive_to(self):
+        data, ancillary, _, name = self.sock.recvmsg(LARGEST, 128, NOW)
+        return data, name, _destination(ancillary, self.port)
+
+    def _reply(self, reply, name, to):
+        try:
+            if self.connected:
+                self.sock.send(reply, NOW)
+            elif to is None:
+                self.sock.sendto(reply, NOW, name)
+            else:
+                self.sock.sendmsg([reply], [to.reply], NOW, name)
+            self.count[1] += 1
+        except OSError as error:        # no room, no route, or the address asked was nobody's own (broadcast)
+            if self.tell(address(name).source):
+                log.event("ignored", from_=address(name), why=error.strerror)
+
+    def _first(self, name, to, received, sent):
+        """Log the first packet of a sender in a minute; the rest are counted."""
+        now = time.monotonic()
+        if now > self.seen_until or len(self.seen) > 4096:
+            self.seen, self.seen_until = set(), now + 60
+        self.seen.add(name)
+        sender = address(name)
+        if self.first_of(sender.source):
+            log.event("packet", from_=sender, to=address(to.name if to else self.sock.getsockname()), in_=received,
+                      out=sent)
+
+    def _is_us(self, name, to):
+        """Did we send this ourselves?  Then the answer would be the next question."""
+        return name[1] == self.port and (to is None or to.name[0] == name[0]) and \
+            name[0] == (to.name if to else self.sock.getsockname())[0]
+
+    def _ignore(self, name, to):
+        self.count[2] += 1
+        sender = address(name)
+        if self.tell(sender.source):
+            why = "server-port" if sender.port < self.low_ports else "sent-to-many" if to and to.many else "own-address"
+            log.event("ignored", from_=sender, why=why)
+
+    def _refuse(self, name, why):
+        self.count[3] += 1
+        if self.tell(address(name).source):
+            log.event("refused", from_=address(name), why=why)
+
+    def summary(self):
+        """Log what was done since the last summary, if anything was."""
+        if self.count[0]:
+            received, answered, ignored, refused = self.count
+            self.count = [0, 0, 0, 0]
+            log.event("packets", in_=received, answered=answered, ignored=ignored, refused=refused)
+
+
+class _Destination:
+    """Where a packet was sent to, and the ancillary data that make the answer leave from there."""
+
+    __slots__ = ("many", "name", "reply")
+
+    def __init__(self, name, reply, many):
+        self.name, self.reply, self.many = name, reply, many
+
+
+def _destination(ancillary, port):
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
+            _, ours, asked = struct.unpack("=i4s4s", data[:12])
+            # the kernel names its own address beside the one asked; they differ for broadcast and multicast
+            many = ours not in (asked, bytes(4)) or asked[0] >= 224
+            reply = level, kind, struct.pack("=i4s4s", 0, asked, bytes(4))
+            return _Destination((socket.inet_ntop(socket.AF_INET, asked), port), reply, many)
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO and not data.startswith(bytes(10) + b"\xff\xff"):
+            return _Destination((socket.inet_ntop(socket.AF_INET6, data[:16]), port), (level, kind, data), data[0] == 255)
+    return None
+
+
+def _ask_for_destination(sock):
+    """On a socket bound to every address, have the kernel tell which one was asked; False on any other."""
+    if sock.family == socket.AF_UNIX or sock.getsockname()[0] not in ("0.0.0.0", "::"):
+        return False
+    sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    return True
+
+
+def _is_connected(sock):
+    """The peer's name, where a launcher connected the socket to one."""
+    try:
+        return sock.getpeername() or None
+    except OSError:
+        return None

@@ -1,0 +1,97 @@
+"""Descriptors 0, 1 and 2, put where no accident can reach the client.
+
+inetd and xinetd leave the client's socket on all three, so that a traceback, a warning, a C
+library's message or a child's complaint would be sent to the peer in the middle of a protocol.
+`shelter` is the first thing a program does, before any import that could fail; it needs `os` alone.
+What is then written to descriptor 2 is read back by `complaints` and logged, line by line.
+"""
+
+import os
+import stat
+
+NULL = "/dev/null"
+
+sheltered = False   # has it been done?
+errors = None       # the descriptor on which a person or a log collector reads us, None where that is the client
+reader = None       # where the lines written to descriptor 2 come out, None where descriptor 2 was left alone
+_rest = b""         # the beginning of a complaint whose end is still to come
+
+
+def shelter():
+    """Keep what we write by accident from the client.  Descriptor 0 stays until it has been looked at."""
+    global errors, reader, sheltered
+    sheltered = True
+    files = [_identity(fd) for fd in (0, 1, 2)]
+    null = os.open(NULL, os.O_RDWR)
+    for fd in (0, 1):
+        if files[fd] is None:
+            os.dup2(null, fd)
+    if files[1] and stat.S_ISSOCK(files[1][0]):
+        os.dup2(null, 1)
+    if files[2] and files[2] not in files[:2]:
+        errors = 2
+    elif files[2] and not (stat.S_ISSOCK(files[2][0]) or stat.S_ISFIFO(files[2][0])):
+        errors = 2                  # a terminal, a file or /dev/null shared by all three
+    else:
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.dup2(writer, 2)
+        os.close(writer)
+    if null > 2:
+        os.close(null)
+
+
+def take_output():
+    """Move the conversation's output pipe away from descriptor 1; returns its new descriptor."""
+    output = os.dup(1)
+    silence(1)
+    return output
+
+
+def silence(fd):
+    """Put /dev/null on a descriptor."""
+    null = os.open(NULL, os.O_RDWR)
+    os.dup2(null, fd)
+    os.close(null)
+
+
+def complaints():
+    """Yield the lines that were written to descriptor 2 since the last call, without waiting."""
+    global _rest
+    while reader is not None:
+        try:
+            data = os.read(reader, 65536)
+        except BlockingIOError:
+            break
+        *lines, _rest = (_rest + data).split(b"\n")
+        yield from lines
+        if len(_rest) > 4096:
+            yield _rest
+            _rest = b""
+        if not data:
+            break
+
+
+def last_complaints():
+    """Yield what `complaints` would, and a last line that nobody ended."""
+    global _rest
+    yield from complaints()
+    if _rest:
+        yield _rest
+        _rest = b""
+
+
+def leave_complaints():
+    """Let a forked child complain to its parent, who reads for both."""
+    global reader, _rest
+    if reader is not None:
+        os.close(reader)
+    reader, _rest = None, b""
+
+
+def _identity(fd):
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_mode, status.st_dev, status.st_ino

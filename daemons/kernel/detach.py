@@ -1,0 +1,54 @@
+"""--detach: become a daemon through python-daemon (PEP 3143), for whoever has no launcher."""
+
+import os
+import site
+import sys
+
+from . import descriptors, log
+from .options import Misuse
+
+
+def background(options, sockets):
+    """A context in which the process is a daemon and its pid file names it; raises Misuse."""
+    if sys.flags.no_site:
+        site.main()                     # installed programs start without site-packages
+    try:
+        from daemon import DaemonContext
+    except ImportError:
+        raise Misuse("--detach needs python-daemon: apt-get install python3-daemon, or pip install python-daemon") \
+            from None
+    keep = [sock.fileno() for sock in sockets]
+    keep += [fd for fd in (log.fileno(), descriptors.reader) if fd is not None]
+    pid_file = PidFile(options.pid_file) if options.pid_file else None
+    return DaemonContext(files_preserve=keep, pidfile=pid_file, umask=0o022, detach_process=True,
+                         signal_map={}, prevent_core=False)
+
+
+class PidFile:
+    """Our process id in a file for as long as we run; one that names a living process stops the start."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        while True:
+            try:
+                fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+                break
+            except FileExistsError:
+                self._stale()
+        os.write(fd, b"%d\n" % os.getpid())
+        os.close(fd)
+        return self
+
+    def __exit__(self, *_):
+        os.unlink(self.path)
+        return False
+
+    def _stale(self):
+        """Remove the file of a process that is gone; raises Misuse while it lives."""
+        with open(self.path, encoding="ascii", errors="replace") as file:
+            text = file.read().strip()
+        if text.isascii() and text.isdigit() and os.path.exists(f"/proc/{text}"):
+            raise Misuse(f"{self.path}: process {text} is already running")
+        os.unlink(self.path)

@@ -1,0 +1,107 @@
+"""The other connections of a program: call somebody, await a call, ask for names and addresses.
+
+The two lookups tell their failures apart, because a program must: what does not exist will not exist
+in a minute either (refuse), what could not be asked may be known then (try later).
+"""
+
+import socket
+import time
+from select import POLLIN, poll
+
+from .addresses import address, local_of, peer_of
+from .ends import End, Late
+from .stream import Stream
+from .transport import SocketTransport
+
+
+class NoSuchName(End):
+    """The name, or an address for it, does not exist."""
+
+    reason = "noname"
+
+
+class NoAnswer(End):
+    """The name could not be looked up now."""
+
+    reason = "noanswer"
+
+
+class NotReached(End):
+    """Nobody answered our call, at any address of the name."""
+
+    reason = "notreached"
+
+
+_NEVER = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME), socket.EAI_FAIL)
+
+
+def addresses_of(name, port=0):
+    """The (family, socket address) pairs of a host name, in the resolver's order; NoSuchName or NoAnswer."""
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise (NoSuchName if error.errno in _NEVER else NoAnswer)(f"{name}: {error.strerror}") from None
+    except UnicodeError:
+        raise NoSuchName(f"{name}: not a host name") from None
+    return [(family, where) for family, _, _, _, where in found]
+
+
+def name_of(host):
+    """The name of an address, if that name leads back to it; None without one.  Never raises."""
+    try:
+        name = socket.getnameinfo((host, 0), socket.NI_NAMEREQD)[0].rstrip(".").lower()
+        found = [address(where).host for _, where in addresses_of(name)]
+    except (OSError, End):
+        return None
+    return name if host.partition("%")[0] in found else None
+
+
+def call(name, port, *, seconds=30.0, patience=60.0, source=None, endings="lf"):
+    """A Stream to the first address of `name` that answers, all attempts within `seconds`.
+
+    `source` is the address to call from.  Raises NoSuchName, NoAnswer, Late and NotReached.
+    """
+    deadline, refusals = time.monotonic() + seconds, []
+    for family, where in addresses_of(name, port):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        left = deadline - time.monotonic()
+        try:
+            if left <= 0:
+                raise TimeoutError("timed out")
+            if source:
+                sock.bind((source, 0))
+            sock.settimeout(left)
+            sock.connect(where)
+            sock.settimeout(None)
+        except OSError as error:
+            sock.close()
+            refusals.append(f"{address(where)} {error.strerror or error}")
+            continue
+        return _stream(sock, patience, endings)
+    if time.monotonic() >= deadline:
+        raise Late(f"no connection within {seconds:g} seconds: {', '.join(refusals)}")
+    raise NotReached(", ".join(refusals))
+
+
+def await_call(listener, *, seconds=30.0, patience=60.0, peer=None, endings="lf"):
+    """A Stream from the first caller at `listener`, or the first from host `peer`; raises Late."""
+    deadline = time.monotonic() + seconds
+    watch = poll()
+    watch.register(listener, POLLIN)
+    while (left := deadline - time.monotonic()) > 0:
+        if not watch.poll(left * 1000):
+            continue
+        try:
+            sock, _ = listener.accept()
+        except OSError:                 # the caller gave up before we answered
+            continue
+        caller = peer_of(sock)
+        if caller and (peer is None or caller.host == peer):
+            return _stream(sock, patience, endings)
+        sock.close()
+    raise Late(f"nobody called within {seconds:g} seconds")
+
+
+def _stream(sock, patience, endings):
+    return Stream(SocketTransport(sock), patience=patience, endings=endings,
+                  peer=peer_of(sock), local=local_of(sock))

@@ -1,0 +1,21 @@
+"""How an installed program begins: descriptors first, so that even a broken import stays out of the dialogue."""
+
+import gc
+
+from . import descriptors
+
+
+def launch(name):
+    """Run the program daemons/NAME.py on what descriptor 0 gives; ends the process."""
+    gc.disable()                        # while importing it finds nothing to free: 1.6 of 22 ms
+    descriptors.shelter()
+    try:
+        program = __import__(f"daemons.{name}", fromlist=["main"])
+        gc.freeze()
+        gc.enable()
+    except Exception as error:
+        from . import log, serve
+        log.start(name)
+        log.crash(error)
+        serve.leave(serve.LATER)
+    program.main(program.SERVICE, *(getattr(program, part, None) for part in ("talk", "answer", "setup")))

@@ -1,0 +1,277 @@
+"""The log: one event, one line, through the local syslog, which is never waited for.
+
+The line is the one that syslog(3) writes to /dev/log, but we send it ourselves: libc's syslog()
+blocks once ten messages lie there unread, loses them in silence when nobody listens, cuts at NUL
+and refuses lone surrogates.  Lines that cannot be delivered now are kept, up to BACKLOG of them,
+and follow in order when the reader is back; what had to be dropped is counted and said (`lost`).
+"""
+
+import os
+import socket
+import syslog
+import time
+from _thread import RLock               # threading itself would cost every fork its at-fork handler
+from collections import deque
+from select import POLLOUT, poll
+
+from . import descriptors
+from .service import Event
+
+BACKLOG = 1000          # lines kept for a syslogd that does not read
+LONGEST = 4000          # octets in a line: every receiver takes 4,096 (rsyslogd cuts at 8,096)
+LONGEST_VALUE = 1000    # characters in a value
+AGAIN = 1.0             # seconds between attempts to find a syslogd that is not there
+
+# syslog.LOG_FTP came with Python 3.13; 11 is its number in RFC 5424, 6.2.1
+FACILITIES = {name: getattr(syslog, "LOG_" + name.upper(), 11 << 3) for name in
+              ("auth authpriv cron daemon ftp kern lpr mail news syslog user uucp "
+               "local0 local1 local2 local3 local4 local5 local6 local7").split()}
+PRIORITIES = {"emerg": syslog.LOG_EMERG, "alert": syslog.LOG_ALERT, "crit": syslog.LOG_CRIT,
+              "err": syslog.LOG_ERR, "warning": syslog.LOG_WARNING, "notice": syslog.LOG_NOTICE,
+              "info": syslog.LOG_INFO, "debug": syslog.LOG_DEBUG}
+OPTIONS = {name: getattr(syslog, "LOG_" + name.upper()) for name in ("cons", "ndelay", "nowait", "perror", "pid")}
+
+EVENTS = (
+    Event("open", "info", "session from name to via tls", "a conversation begins"),
+    Event("close", "info", "session reason why seconds in out commands", "a conversation is over, and how it ended"),
+    Event("packet", "info", "from to in out", "a datagram was answered (the first of its source in a minute)"),
+    Event("packets", "info", "in answered ignored refused", "datagrams since the last such line"),
+    Event("ignored", "notice", "from to why", "a datagram that must not be answered (once a source and minute)"),
+    Event("refused", "notice", "session from why", "a peer was turned away (once a source and minute)"),
+    Event("crash", "err", "session pid status error at", "a conversation or worker broke, by our own fault"),
+    Event("stderr", "warning", "text", "something was written to descriptor 2"),
+    Event("start", "info", "via model listen", "the program begins to serve"),
+    Event("stop", "info", "why seconds conversations", "the program ends"),
+    Event("pressure", "warning", "why", "the machine has no descriptor, process or memory left for a moment"),
+    Event("lost", "warning", "count", "log lines that could not be delivered"),
+    Event("misuse", "err", "text", "an option, a file or a descriptor is wrong; the program does not start"),
+    Event("warning", "warning", "text", "something about the launch or the machine that an administrator should mend"),
+    Event("explain", "notice", "what is", "what --explain found out"),
+)
+
+_state = None           # what `start` was told; before that, events go to descriptor 2 at worst
+
+
+class _Log:
+    """Where lines go, and those that could not go yet."""
+
+    def __init__(self, ident, facility, priority, flags, target):
+        self.ident, self.facility, self.flags = ident, FACILITIES[facility], flags
+        self.mask = syslog.LOG_UPTO(PRIORITIES[priority])
+        self.events = {}
+        self.waiting, self.lost, self.next_try = deque(), 0, 0.0
+        self.lock = RLock()             # one that a signal handler may take again
+        self.path = "/dev/log" if target == "syslog" else target
+        self.sock = None
+        self.to_stderr = target == "stderr"
+        # journald reads <N> before a line as its priority (sd-daemon(3))
+        self.journal = self.to_stderr and _is_journal(descriptors.errors)
+
+    def line(self, priority, text):
+        """Queue one line and deliver what can be delivered."""
+        if self.to_stderr:
+            return _print(f"<{priority}>{text}" if self.journal else f"{self._tag()}: {text}")
+        if self.flags & syslog.LOG_PERROR:
+            _print(f"{self._tag()}: {text}")
+        with self.lock:
+            self.waiting.append(self._framed(priority, text))
+            if len(self.waiting) > BACKLOG:
+                self.waiting.popleft()
+                self.lost += 1
+            self.deliver()
+
+    def deliver(self):
+        """Hand over waiting lines, oldest first, until one is not taken; True when none is left."""
+        with self.lock:
+            while self.waiting:
+                if not self._send(self.waiting[0]):
+                    return False
+                self.waiting.popleft()
+            if self.lost and self._send(self._framed(syslog.LOG_WARNING, f"lost count={self.lost}")):
+                self.lost = 0
+        return not self.lost
+
+    def _framed(self, priority, text):
+        """The line as syslog(3) puts it into /dev/log."""
+        stamp = time.strftime("%b %e %H:%M:%S")
+        data = f"<{self.facility | priority}>{stamp} {self._tag()}: {text}".encode()
+        return data if len(data) <= LONGEST else data[:LONGEST].decode("utf-8", "ignore").encode()
+
+    def _send(self, data):
+        if self.sock is None and not self.connect():
+            return False
+        try:
+            self.sock.send(data, socket.MSG_DONTWAIT)
+            return True
+        except BlockingIOError:         # alive, but it does not read
+            return False
+        except OSError:                 # it went away; perhaps it is back under the same name
+            self.close()
+            return self._resend(data)
+
+    def _resend(self, data):
+        if not self.connect():
+            return False
+        try:
+            self.sock.send(data, socket.MSG_DONTWAIT)
+        except OSError:
+            self._console(data)
+            return False
+        return True
+
+    def connect(self):
+        """Find the syslogd; False when it is not there, which is then believed for a second."""
+        now = time.monotonic()
+        if now < self.next_try:
+            return False
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            sock.connect(self.path)
+        except OSError:
+            sock.close()
+            self.next_try = now + AGAIN
+            return False
+        self.sock = sock
+        return True
+
+    def close(self):
+        """Forget the socket."""
+        sock, self.sock = self.sock, None
+        if sock is not None:
+            sock.close()
+
+    def _console(self, data):
+        if self.flags & syslog.LOG_CONS:
+            console = os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.write(console, data.partition(b">")[2] + b"\r\n")
+            os.close(console)
+
+    def _tag(self):
+        return f"{self.ident}[{os.getpid()}]" if self.flags & syslog.LOG_PID else self.ident
+
+
+def start(ident, facility="daemon", priority="info", options=("pid",), target="syslog", events=()):
+    """Open the log as openlog(3) and setlogmask(3) would; `target` is syslog, stderr or a socket's path."""
+    global _state
+    flags = 0
+    for name in options:
+        flags |= OPTIONS[name]
+    _state = _Log(ident, facility, priority, flags, target)
+    for known in EVENTS + tuple(events):
+        _state.events[known.name] = known
+    if flags & syslog.LOG_NDELAY and not _state.to_stderr:
+        _state.connect()
+
+
+def event(name, /, **values):
+    """Log one declared event.  A key that is a Python word is written with a trailing underscore: from_."""
+    known = _state.events[name]
+    priority = PRIORITIES[known.priority]
+    if not _state.mask & syslog.LOG_MASK(priority):
+        return
+    words = [name]
+    for key, value in values.items():
+        key = key.rstrip("_")
+        if key not in known.keys:
+            raise KeyError(f"event {name} has no key {key}")
+        words.append(f"{key}={quoted(value)}")
+    _state.line(priority, " ".join(words))
+
+
+def crash(error, **values):
+    """Log an exception that nobody foresaw, on one line: what it is, and where, innermost first."""
+    places, step = [], error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        places.append(f"{os.path.basename(code.co_filename)}:{step.tb_lineno} {code.co_name}")
+        step = step.tb_next
+    event("crash", **values, error=f"{type(error).__name__}: {error}", at=" < ".join(places[:-9:-1]))
+
+
+def complaints(last=False):
+    """Log what was written to descriptor 2."""
+    for line in descriptors.last_complaints() if last else descriptors.complaints():
+        if line.strip():
+            event("stderr", text=line)
+
+
+def settle(seconds):
+    """Wait at most so long for a slow syslogd to take what is waiting; returns the lines that it did not."""
+    end = time.monotonic() + seconds
+    while not _state.deliver() and _state.sock is not None:
+        left = end - time.monotonic()
+        watch = poll()
+        watch.register(_state.sock, POLLOUT)
+        if left <= 0 or not watch.poll(left * 1000):
+            break
+    return len(_state.waiting) + _state.lost
+
+
+def backlog():
+    """The socket to watch for room while lines are waiting for it, or None."""
+    return _state.sock if _state.waiting else None
+
+
+def fileno():
+    """The log's own descriptor, if it has one."""
+    return _state.sock.fileno() if _state.sock is not None else None
+
+
+def forked():
+    """In a forked child: the lines that wait are the parent's to deliver."""
+    _state.waiting.clear()
+    _state.lost = 0
+
+
+def add_lost(count):
+    """Count lines that a child had to leave behind; they are said with ours once somebody listens."""
+    with _state.lock:
+        _state.lost += count
+
+
+def quoted(value):
+    """A value as it stands in a log line: on one line, in printable characters, quoted where it must be."""
+    if isinstance(value, bytes):
+        text = value.decode("utf-8", "surrogateescape")
+    else:
+        text = value if isinstance(value, str) else str(value)
+    if not text.isprintable() or "\\" in text:
+        text = "".join(map(_visible, text))
+    if len(text) > LONGEST_VALUE:
+        text = f"{text[:LONGEST_VALUE]}...({len(text)})"
+    if text == "" or " " in text or '"' in text or "=" in text:
+        return '"' + text.replace('"', '\\"') + '"'
+    return text
+
+
+def _visible(char):
+    """A printable character as it is, any other octet by octet as \\xNN, and a backslash as two."""
+    if char == "\\":
+        return "\\\\"
+    if char.isprintable():
+        return char
+    try:
+        return "".join(f"\\x{octet:02x}" for octet in char.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:          # half of a surrogate pair, from a library of text
+        return f"\\u{ord(char):04x}"
+
+
+def _print(line):
+    """One line on the stderr that a person or a collector reads, unless nobody makes room for it."""
+    if descriptors.errors is None:
+        return
+    watch = poll()
+    watch.register(descriptors.errors, POLLOUT)
+    try:
+        if watch.poll(0):
+            os.write(descriptors.errors, line.encode("utf-8", "backslashreplace")[:LONGEST] + b"\n")
+    except OSError:
+        descriptors.errors = None       # the reader is gone; syslog still has the line
+
+
+def _is_journal(fd):
+    """Is this descriptor the one that systemd connected to the journal (systemd.exec(5), JOURNAL_STREAM)?"""
+    if fd is None:
+        return False
+    status = os.fstat(fd)
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

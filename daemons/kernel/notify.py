@@ -1,0 +1,38 @@
+"""sd_notify(3), and the hand-over of sockets with LISTEN_FDS (sd_listen_fds(3)), in pure Python."""
+
+import os
+import socket
+
+from .inherited import FIRST
+
+
+def notify(*lines):
+    """Tell the service manager how we are: "READY=1", "STOPPING=1", "STATUS=...".  Nobody to tell is no error.
+
+    NOTIFY_SOCKET leaves the environment at the first call that could not be a server's only one, so
+    that nothing we start can speak for us; see `close`.
+    """
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path.startswith(("/", "@")):
+        return False
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        sock.sendto("\n".join(lines).encode(), socket.MSG_DONTWAIT, path.replace("@", "\0", 1))
+    except OSError:                     # the manager is busy or gone; it has its own time-outs
+        return False
+    finally:
+        sock.close()
+    return True
+
+
+def hand_over(sockets, names, environ, program, arguments):
+    """Become another program with these sockets as its descriptors 3 and up; returns only by raising OSError."""
+    # two steps, since a socket may sit on a number that another one has to take
+    lifted = [os.dup(sock.fileno()) for sock in sockets]
+    while min(lifted) < FIRST + len(lifted):
+        lifted.append(os.dup(lifted.pop(0)))
+    for number, fd in enumerate(lifted, FIRST):
+        os.dup2(fd, number, inheritable=True)
+    environ = dict(environ, LISTEN_FDS=str(len(sockets)), LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=":".join(names))
+    environ.pop("LISTEN_PIDFDID", None)
+    os.execve(program, arguments, environ)

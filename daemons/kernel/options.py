@@ -1,0 +1,230 @@
+"""Values for a declaration's options: command line, environment, files, defaults - the first that speaks wins.
+
+    echod --timeout=30                  command line (in xinetd: server_args)
+    FD0_ECHOD_TIMEOUT=30                environment
+    timeout = 30                        /etc/fd0/echod.conf, then /etc/fd0/common.conf, or --config=FILE
+
+Whatever is wrong is a `Misuse` that says where it stands and what may have been meant.
+"""
+
+import os
+import stat
+
+from . import log, sockopts
+from .service import Option
+from .values import choice, count, linger, path, seconds, several, switch, text, words
+
+FOLDER = "/etc/fd0"
+ACTIONS = {"help": "print this page", "version": "print the version", "check": "only check options and files",
+           "explain": "tell how the program believes it was launched"}
+
+
+class Misuse(Exception):
+    """Options, files or descriptors are wrong in a way that only the administrator can mend: exit status 100."""
+
+
+def networks(text):
+    """Networks, addresses and names that access rules may list."""
+    from . import access                # loaded only where somebody restricts access
+    return access.networks(text)
+
+
+def listens(text):
+    """Addresses to listen at."""
+    from .listening import listen       # a launched program binds nothing
+    return [listen(word) for word in words(text)]
+
+
+networks.__name__, listens.__name__ = "networks", "address:port,..."
+
+LAUNCH = (
+    Option("listen", listens, None, "bind here when no launcher gave us a socket: 127.0.0.1:7007, :7, unix:/run/x"),
+    Option("listen-fds", choice("own", "always"), "own", "believe LISTEN_FDS only if it names us, or always"),
+    Option("detach", switch, "no", "with --listen: go to the background as a daemon"),
+    Option("pid-file", path, None, "with --detach: write the process id here"),
+    Option("user", text, None, "with --listen: become this user once the port is bound"),
+    Option("group", text, None, "with --listen: become this group (default: the user's)"),
+    Option("chroot", path, None, "with --listen: make this directory the root"),
+    Option("config", path, None, f"read this file instead of those in {FOLDER}"),
+)
+SERVING = (
+    Option("model", choice("one", "fork", "thread"), None, "serve a listener one by one, in processes or in threads"),
+    Option("processes", count, "1", "processes that share a listener or datagram socket"),
+    Option("max", count, "1000", "conversations at once; more wait in the kernel's queue"),
+    Option("per-source", count, None, "conversations at once from one IPv4 address or IPv6 /64"),
+    Option("rate", count, None, "conversations or datagrams a second from one source"),
+    Option("idle", linger, "60", "exit after this time without a conversation (not with --listen)"),
+    Option("timeout", seconds, None, "longest wait for one line, block or write"),
+    Option("session", seconds, None, "longest conversation"),
+    Option("grace", seconds, "30", "time that conversations get to finish after SIGTERM or SIGHUP"),
+    Option("only-from", networks, None, "talk to these only"),
+    Option("no-access", networks, None, "do not talk to these"),
+    Option("low-ports", choice("ignore", "answer"), "ignore", "datagrams from ports below 1024, where servers live"),
+    Option("names", switch, "no", "look up and confirm the peer's name for the log"),
+)
+LOGGING = (
+    Option("facility", choice(*log.FACILITIES), None, "syslog facility"),
+    Option("priority", choice(*log.PRIORITIES), "info", "least important priority still logged"),
+    Option("ident", text, None, "name in the log"),
+    Option("logopt", several(*log.OPTIONS), "pid", "openlog(3) options"),
+    Option("log", text, "syslog", "where to log: syslog, stderr, or the path of a syslog socket"),
+)
+GENERAL = (("Launch", LAUNCH), ("Serving", SERVING), ("Socket", sockopts.OPTIONS), ("Log", LOGGING))
+
+
+class Options:
+    """The values, as attributes; `sources` tells where each one that was set came from."""
+
+    def __init__(self, service):
+        self.service, self.action, self.operands, self.sources = service, None, [], {}
+        for option in known(service).values():
+            setattr(self, option.attribute, None)
+
+    def set(self, option, value, where):
+        """Give an option its value from text, unless a place that goes first has; of two in one place the last wins."""
+        if self.sources.get(option.name, where) != where:
+            return
+        try:
+            setattr(self, option.attribute, option.kind(value))
+        except ValueError as error:
+            raise Misuse(f"{where}: {option.name}: {error}") from None
+        self.sources[option.name] = where
+
+
+def known(service):
+    """Every option of a program by name: the general ones and its own, with its own defaults."""
+    rows = {option.name: option for _, group in GENERAL for option in group}
+    for option in service.options:
+        rows[option.name] = option
+    for name, default in {"facility": service.facility, "ident": service.name, **service.defaults}.items():
+        rows[name] = Option(name, rows[name].kind, default, rows[name].about)
+    return rows
+
+
+def read(service, arguments, environ):
+    """Options from all four places; raises Misuse."""
+    options, rows = Options(service), known(service)
+    _read_arguments(options, rows, arguments)
+    if options.action in ("help", "version"):
+        return options
+    _read_environment(options, rows, environ)
+    if options.config:
+        _read_file(options, rows, options.config, True)
+    else:
+        _read_file(options, rows, f"{FOLDER}/{service.name}.conf", False)
+        _read_file(options, rows, f"{FOLDER}/common.conf", False)
+    for option in rows.values():
+        if option.default is not None and option.name not in options.sources:
+            setattr(options, option.attribute, option.kind(option.default))
+    if options.log not in ("syslog", "stderr") and not options.log.startswith("/"):
+        raise Misuse(f"{options.sources['log']}: log: must be syslog, stderr or an absolute path, not {options.log!r}")
+    return options
+
+
+def _read_arguments(options, rows, arguments):
+    arguments = list(arguments)
+    while arguments:
+        word = arguments.pop(0)
+        if word in ("-h", "-?"):
+            word = "--help"
+        if not word.startswith("--"):
+            _operand(options, word)
+            continue
+        name, equals, value = word[2:].partition("=")
+        if name in ACTIONS and not equals:
+            options.action = name
+            continue
+        option = rows.get(name) or _unknown(name, [*rows, *ACTIONS], "command line: no option --{}", "--")
+        if not equals:
+            value = _next_value(option, arguments)
+        options.set(option, value, "command line")
+
+
+def _next_value(option, arguments):
+    """The value of `--name value`; a switch that stands alone means yes."""
+    if option.kind is switch and (not arguments or arguments[0] not in ("yes", "no")):
+        return "yes"
+    if not arguments:
+        raise Misuse(f"command line: --{option.name} needs a value")
+    return arguments.pop(0)
+
+
+def _operand(options, word):
+    if not options.service.operands:
+        raise Misuse(f"command line: {word!r} is not an option (options look like --name=value)")
+    options.operands.append(word)
+
+
+def _read_environment(options, rows, environ):
+    prefix = f"FD0_{options.service.name.upper()}_"
+    for variable, value in environ.items():
+        if variable.startswith(prefix):
+            name = variable[len(prefix):].lower().replace("_", "-")
+            option = rows.get(name) or _unknown(name, rows, f"environment: {variable}: no option {{}}")
+            options.set(option, value, f"environment, {variable}")
+
+
+def _read_file(options, rows, name, required):
+    try:
+        with open(name, encoding="utf-8", errors="surrogateescape") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(mode) and mode & 0o002:
+                raise Misuse(f"{name}: anybody may write to this file; say chmod o-w {name}")
+            lines = file.read().split("\n")
+    except FileNotFoundError:
+        if required:
+            raise Misuse(f"{name}: no such file") from None
+        return
+    except OSError as error:
+        raise Misuse(f"{name}: {error.strerror}") from None
+    common = {option.name for _, group in GENERAL for option in group}
+    for number_, line in enumerate(lines, 1):
+        line, where = line.strip(), f"{name}:{number_}"
+        if not line or line.startswith("#"):
+            continue
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not equals:
+            raise Misuse(f"{where}: not a line of the form name = value: {line!r}")
+        if name.endswith("/common.conf") and key not in common:
+            raise Misuse(f"{where}: {key} is not an option of every program; it belongs in {FOLDER}/PROGRAM.conf")
+        options.set(rows.get(key) or _unknown(key, rows, f"{where}: no option {{}}"), value, where)
+
+
+def _unknown(name, candidates, sentence, dashes=""):
+    from difflib import get_close_matches       # only on the way out
+    near = get_close_matches(name, list(candidates), 1, 0.5)
+    hint = f" (did you mean {dashes}{near[0]}?)" if near else "; see --help"
+    raise Misuse(sentence.format(name) + hint)
+
+
+def help_page(service):
+    """What --help prints."""
+    rows = known(service)
+    rfcs = f" ({', '.join(f'RFC {number_}' for number_ in service.rfcs)})" if service.rfcs else ""
+    lines = [f"{service.name}: {service.about}{rfcs}", "", f"usage: {service.name} [--option=value ...] "
+             + service.operands, "",
+             "Launched by inetd, xinetd, systemd or a person; what is on descriptor 0 decides how it serves.", ""]
+    groups = [(f"Options of {service.name}", service.options)] if service.options else []
+    for title, group in [*groups, *GENERAL]:
+        lines.append(f"{title}:")
+        for option in group:
+            option = rows[option.name]
+            default = f" [{option.default}]" if option.default is not None else ""
+            head = f"  --{option.name}={option.kind.__name__}"
+            if len(head) > 32:
+                head = f"  --{option.name}=..."
+                default = f" ({option.kind.__name__.replace('|', ' ')}){default}" if len(option.kind.__name__) < 30 else \
+                    default
+            lines.append(f"{head:32} {option.about}{default}")
+        lines.append("")
+    lines.append("Instead of serving:")
+    lines += [f"  --{name:28}  {about}" for name, about in ACTIONS.items()]
+    lines += ["", "Times: 90, 30s, 5m, 2h.  Sizes: 4096, 64K, 10M.  The same names work in the environment",
+              f"(FD0_{service.name.upper()}_TIMEOUT=30) and, as 'timeout = 30', in {FOLDER}/{service.name}.conf",
+              f"and {FOLDER}/common.conf.", ""]
+    if service.examples:
+        lines += ["Examples:", *(f"  {example}" for example in service.examples), ""]
+    lines += ["Exit status: 0 done, 100 wrong option or file, 111 something is missing now; try again later."]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+

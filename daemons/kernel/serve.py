@@ -1,0 +1,175 @@
+"""main(): from a descriptor to a served conversation, in the same order always."""
+
+import os
+import signal
+import socket
+import sys
+
+from . import descriptors, inherited, log, sockopts
+from .addresses import Address, local_of, peer_of
+from .conversation import Program, converse, new_session
+from .inherited import CONNECTION, DATAGRAMS, LISTENER, Nothing
+from .options import Misuse, help_page, read
+from .transport import PipeTransport, SocketTransport
+
+DONE, MISUSE, LATER = 0, 100, 111       # exit status: done; wrong, and wrong again if repeated; try later
+LINGER = 0.5                            # seconds that a finished program gives a slow syslogd
+
+
+def main(service, talk=None, answer=None, setup=None):
+    """Serve what descriptor 0, LISTEN_FDS or --listen gives; ends the process.
+
+    talk(stream, options) holds a stream conversation and may return the word for its end;
+    answer(packet, options) returns the octets of an answer, or None.  With setup(options) both get what it
+    returned, once for all conversations, as a third argument.
+    """
+    if not descriptors.sheltered:
+        descriptors.shelter()
+    log.start(service.name, service.facility, events=service.events)
+    try:
+        status = _main(service, talk, answer, setup)
+    except Misuse as error:
+        status = fail(service, MISUSE, str(error))
+    except Nothing as error:
+        status = fail(service, LATER, str(error))
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else DONE
+    except Exception as error:
+        log.crash(error)
+        status = LATER
+    leave(status)
+
+
+def _main(service, talk, answer, setup):
+    options = read(service, sys.argv[1:], os.environ)
+    if options.action in ("help", "version"):
+        return _print_page(service, options.action)
+    log.start(options.ident, options.facility, options.priority, options.logopt, options.log, service.events)
+    program = Program(service, options, talk, answer, inherited.launcher())
+    if options.action == "check":
+        return _check(program, setup)
+    given = _given(program)
+    if options.action == "explain" and _explain(program, given):
+        return DONE
+    _prepare(program, given, setup)
+    if given[0].kind in (LISTENER, DATAGRAMS):
+        from . import standing          # a connection needs nothing of what only a server that stays needs
+        return standing.serve(program, given)
+    return _serve_one(program, given[0])
+
+
+def _given(program):
+    """What we were given, once it is clear that the program can serve it."""
+    try:
+        given = inherited.look(program.options, lambda text: log.event("warning", text=text))
+    except OSError as error:
+        raise Misuse(str(error)) if error.errno in (13, 99) else Nothing(error.strerror or str(error)) from None
+    for one in given:
+        sort = "dgram" if one.kind == DATAGRAMS else "stream"
+        if sort not in program.service.sockets:
+            raise Misuse(f"{program.service.name} serves {' and '.join(program.service.sockets)} sockets, "
+                         f"and was given a {sort} socket; see socket_type (xinetd), ListenStream= (systemd)")
+    return given
+
+
+def _prepare(program, given, setup):
+    """Socket options, and what the program makes once for all conversations."""
+    try:
+        for one in given:
+            if one.sock is not None:
+                sockopts.apply(one.sock, sockopts.chosen(program.options))
+        if setup is not None:
+            program.made = (setup(program.options),)
+    except (Misuse, ValueError) as error:
+        _turn_away(program, given)
+        raise Misuse(str(error)) from None
+    except OSError as error:
+        _turn_away(program, given)
+        raise Misuse(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from None
+    except BaseException:
+        _turn_away(program, given)
+        raise
+
+
+def _turn_away(program, given):
+    """The start failed: say so in the protocol's own words to a peer that is already connected."""
+    one = given[0]
+    if one.kind == CONNECTION and program.service.busy:
+        try:
+            one.sock.send(program.service.busy, socket.MSG_DONTWAIT)
+        except OSError:
+            return                      # gone already
+
+
+def _serve_one(program, given):
+    """A connection that the launcher accepted, two pipes, or a terminal: one conversation."""
+    if given.kind == CONNECTION:
+        peer, local = peer_of(given.sock), local_of(given.sock)
+        transport = SocketTransport(given.sock)
+        if peer is None:                # a port scan is over before we look
+            log.event("close", session=new_session(), reason="gone", why="the peer left before we looked")
+            return DONE
+    else:
+        peer, local = Address(word=given.kind), Address(word=given.kind)
+        transport = PipeTransport(given.input, given.output)
+
+    def told(number, frame):
+        transport.hurry(program.options.grace)
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGHUP, told)
+    log_complaints_as_they_come()
+    converse(program, transport, peer, local, new_session())
+    return DONE
+
+
+def log_complaints_as_they_come():
+    """Have SIGIO tell when something was written to descriptor 2: a chatty child must not fill the pipe and stop."""
+    if descriptors.reader is None:
+        return
+    import fcntl
+    signal.signal(signal.SIGIO, lambda number, frame: log.complaints())
+    fcntl.fcntl(descriptors.reader, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(descriptors.reader, fcntl.F_GETFL)
+    fcntl.fcntl(descriptors.reader, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+
+def _print_page(service, action):
+    from daemons import __version__
+    text = help_page(service) if action == "help" else f"{service.name} (fd0) {__version__}\n"
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return DONE
+
+
+def _check(program, setup):
+    """--check: options were read; see whether what the program loads can be loaded."""
+    if setup is not None:
+        try:
+            setup(program.options)
+        except (ValueError, OSError) as error:
+            raise Misuse(str(error)) from None
+    sys.stdout.write(f"{program.service.name}: options and files are in order\n")
+    sys.stdout.flush()
+    return DONE
+
+
+def _explain(program, given):
+    from . import explain
+    return explain.explain(program, given)
+
+
+def fail(service, status, text):
+    """Say why the program does not start, to the person at the terminal and in the log."""
+    log.event("misuse", text=text)
+    if descriptors.errors is not None:
+        os.write(descriptors.errors, f"{service.name}: {text}\n".encode("utf-8", "backslashreplace"))
+    return status
+
+
+def leave(status):
+    """End now: everything is flushed, and there is nothing that the interpreter's own way out would add."""
+    sys.stdout.flush()
+    log.complaints(last=True)
+    log.settle(LINGER)
+    os._exit(status)

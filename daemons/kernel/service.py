@@ -1,0 +1,57 @@
+"""What a program declares about itself: data, no behaviour.
+
+From one `Service` come the program's command line, its xinetd entry, its systemd units, its
+`--help` and the list of events it may log, so that they cannot disagree.  Plain classes:
+dataclasses would cost every `nowait` start several milliseconds.
+"""
+
+
+class Option:
+    """One setting: `kind` turns text into a value or raises ValueError; `default` is text, or None for unset.
+
+    `kind.__name__` is what help calls the value.  A value given where None is the default is
+    what "configured" means: nothing is loaded for an option that nobody set.
+    """
+
+    __slots__ = ("about", "default", "kind", "name")
+
+    def __init__(self, name, kind, default, about):
+        self.name, self.kind, self.default, self.about = name, kind, default, about
+
+    @property
+    def attribute(self):
+        """The name under which programs find the value on their options."""
+        return self.name.replace("-", "_")
+
+
+class Event:
+    """One kind of log line: a stable name, a syslog priority by name, the keys it may carry, a meaning."""
+
+    __slots__ = ("about", "keys", "name", "priority")
+
+    def __init__(self, name, priority, keys, about):
+        self.name, self.priority, self.keys, self.about = name, priority, keys.split(), about
+
+
+class Service:
+    """A program's declaration.
+
+    name      the program and its log ident; `port` is where the world expects it, 0 for nowhere
+    sockets   "stream", "dgram" or both: what it serves
+    model     how it serves a listener unless told otherwise: "fork" or "thread"
+    endings   "crlf" when only CR LF ends a line, "lf" when a bare LF is taken as well
+    busy      octets said to a peer that is turned away for now, or whose conversation broke here
+    user      whom launchers should run it as; facility, its place in syslog
+    reads     paths it must be able to read, writes: paths it must be able to write
+    protocol  the word for it in /etc/services, for xinetd's `service` line
+    """
+
+    def __init__(self, name, *, about, port=0, rfcs=(), sockets=("stream",), model="thread", endings="lf",
+                 busy=b"", user="nobody", facility="daemon", reads=(), writes=(), protocol="", operands="",
+                 options=(), events=(), defaults=(), examples=()):
+        self.name, self.about, self.port, self.rfcs, self.sockets = name, about, port, rfcs, sockets
+        self.model, self.endings, self.busy = model, endings, busy
+        self.user, self.facility, self.reads, self.writes = user, facility, reads, writes
+        self.protocol = protocol or name.removesuffix("d")
+        self.operands, self.options, self.events = operands, options, events
+        self.defaults, self.examples = dict(defaults), examples

@@ -1,0 +1,249 @@
+"""One peer of a stream conversation: lines and blocks, buffered both ways, never late.
+
+Replies are kept until we would wait for the peer, so that the answers to pipelined commands leave
+in one write and no program ever flushes.  One deadline holds for a whole line or block: a peer who
+sends an octet every ten seconds gets no more time than one who sends none.
+"""
+
+import io
+import time
+
+from .addresses import Address
+from .ends import BadEnding, Cut, Gone, Late, TooLong
+
+PIECE = 65536           # octets written under one deadline, and the most that replies may wait
+LAST_WORDS = 2.0        # seconds in which a peer may read our last words,
+LAST_DRAIN = 65536      # and octets that it may still send meanwhile
+_BREAKS = (b"\r", b"\n", b"\0")
+
+
+class TwoLines(ValueError):
+    """A reply held a line break: somebody's words were about to become a second reply of ours."""
+
+
+class Stream:
+    """A conversation over a transport.
+
+    patience   seconds that one line, block or write may take
+    endings    "crlf": only CR LF ends a line; "lf": a bare LF does as well
+    peer, local, session, log, time   who, where, the session's id, its log, and the wall clock
+    received, sent, commands          counted for the log
+    """
+
+    __slots__ = ("_closed", "_ended", "_input", "_log", "_monotonic", "_output", "_waiting", "commands", "endings",
+                 "local", "patience", "peer", "received", "sent", "session", "time", "transport", "wrote_last")
+
+    def __init__(self, transport, *, patience=60.0, endings="lf", peer=None, local=None, session="",
+                 log=None, clock=time.monotonic, wall=time.time):
+        self.transport, self.patience, self.endings = transport, patience, endings
+        self.peer, self.local, self.session = peer or Address(), local or Address(), session
+        self._log, self._monotonic, self.time = log, clock, wall
+        self._input, self._output, self._waiting = bytearray(), [], 0
+        self._ended = self._closed = False
+        self.received = self.sent = self.commands = 0
+        self.wrote_last = False
+
+    # -- what the peer says --
+
+    def line(self, limit=1000):
+        """The next line as bytes, without its ending; `limit` is in octets and counts the ending.
+
+        Raises TooLong (the line stays; see skip_line), BadEnding (the line is taken away), Gone,
+        Cut when the peer ended in the middle of it, and Late.
+        """
+        deadline = self._monotonic() + self.patience
+        searched = 0
+        while (end := self._input.find(b"\n", searched)) < 0:
+            searched = len(self._input)
+            if searched >= limit:
+                raise TooLong(f"line over {limit} octets")
+            if not self._fill(deadline):
+                raise self._over()
+        if end >= limit:
+            raise TooLong(f"line over {limit} octets")
+        line = bytes(self._input[:end])
+        del self._input[:end + 1]
+        if line.endswith(b"\r"):
+            line = line[:-1]
+        elif self.endings == "crlf":
+            raise BadEnding("line ends with a bare LF")
+        if self.endings == "crlf" and b"\r" in line:
+            raise BadEnding("bare CR within a line")
+        return line
+
+    def skip_line(self):
+        """Drop the rest of a line that was too long, under one deadline."""
+        deadline = self._monotonic() + self.patience
+        while (end := self._input.find(b"\n")) < 0:
+            self._input.clear()
+            if not self._fill(deadline):
+                raise Cut("the peer closed in the middle of a line")
+        del self._input[:end + 1]
+
+    def block(self, size):
+        """Exactly `size` octets; raises Gone, Cut when the peer ended before the last of them, and Late."""
+        deadline = self._monotonic() + self.patience
+        while len(self._input) < size:
+            if not self._fill(deadline):
+                raise self._over()
+        return self._take(size)
+
+    def some(self, limit=PIECE):
+        """What has come, at least one octet, at most `limit`; b"" once the peer has said its last."""
+        if not self._input and not self._fill(self._monotonic() + self.patience):
+            return b""
+        return self._take(limit)
+
+    def unread(self):
+        """What has been read from the peer and not been asked for yet; it is taken away."""
+        return self._take(len(self._input))
+
+    def _take(self, size):
+        data = bytes(self._input[:size])
+        del self._input[:size]
+        return data
+
+    def _over(self):
+        return Cut("the peer closed in the middle of a line or block") if self._input else Gone("the peer closed")
+
+    def _fill(self, deadline):
+        if self._ended:
+            return False
+        if self._output:                # never wait for a peer who waits for us
+            self.flush()
+        data = self.transport.receive(PIECE, deadline)
+        self.received += len(data)
+        self._input += data
+        self._ended = not data
+        return not self._ended
+
+    # -- what we say --
+
+    def say(self, line):
+        """Queue one line, str or bytes; it leaves before we next wait for the peer.  Raises TwoLines."""
+        data = line if isinstance(line, bytes) else line.encode("utf-8", "surrogateescape")
+        if any(sign in data for sign in _BREAKS):
+            raise TwoLines(f"a reply of two lines: {data[:80]!r}")
+        self.send(data + b"\r\n")
+
+    def send(self, data):
+        """Queue octets."""
+        self._output.append(data)
+        self._waiting += len(data)
+        if self._waiting >= PIECE:
+            self.flush()
+
+    def flush(self):
+        """Hand everything queued to the kernel, each 64 KiB under a deadline of its own."""
+        if not self._output:
+            return
+        data, self._output, self._waiting = b"".join(self._output), [], 0
+        for start in range(0, len(data), PIECE):
+            piece = data[start:start + PIECE] if len(data) > PIECE else data
+            self.transport.send(piece, self._monotonic() + self.patience)
+            self.sent += len(piece)
+
+    def sendfile(self, file, offset=0, count=None):
+        """Send `count` octets of an open file (None: to its end) from `offset`; returns how many there were."""
+        self.flush()
+        done = 0
+        while count is None or done < count:
+            size = PIECE if count is None else min(PIECE, count - done)
+            sent = self.transport.send_file(file.fileno(), offset + done, size, self._monotonic() + self.patience)
+            if not sent:
+                break
+            done += sent
+            self.sent += sent
+        return done
+
+    def half_close(self):
+        """Say that nothing more will come from us; the peer may go on."""
+        self.flush()
+        if not self.wrote_last:
+            self.wrote_last = True
+            self.transport.half_close()
+
+    # -- the rest --
+
+    def log(self, name, /, **values):
+        """Log one of the program's declared events, with this session's id."""
+        self._log(name, session=self.session, **values)
+
+    def makefile(self, mode="rb"):
+        """A file view, for libraries that want one: "rb", "wb" or "rwb"; closing it closes nothing here."""
+        view = _View(self)
+        if mode == "rb":
+            return io.BufferedReader(view)
+        return io.BufferedWriter(view) if mode == "wb" else io.BufferedRWPair(view, view)
+
+    @property
+    def secure(self):
+        """Is the conversation under TLS now?"""
+        return self.transport.secure
+
+    def upgrade(self, wrap):
+        """Go on over the transport that `wrap(transport)` returns; nothing said before survives the change."""
+        self.flush()
+        self._input.clear()
+        self.transport = wrap(self.transport)
+        self._input.clear()
+
+    def discard_output(self):
+        """Forget what is queued: the conversation broke, and it may be half a reply."""
+        self._output, self._waiting = [], 0
+
+    def cut_off(self):
+        """Close without last words."""
+        self.discard_output()
+        if not self._closed:
+            self._closed = True
+            self.transport.close()
+
+    def close(self):
+        """Say the last words so that they arrive: flush, half-close, wait for the peer to have read, close.
+
+        Closing with unread input would make TCP throw our last reply away.  Only after this is what we
+        sent known to be delivered; a reset until then raises Reset.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.half_close()
+            self._drain()
+        finally:
+            self.transport.close()
+
+    def _drain(self):
+        deadline, left = self._monotonic() + LAST_WORDS, LAST_DRAIN
+        try:
+            while not self._ended and left > 0:
+                data = self.transport.receive(PIECE, deadline)
+                self._ended = not data
+                left -= len(data)
+        except Late:
+            return                      # it has had its time
+
+
+class _View(io.RawIOBase):
+    """A stream as a raw file."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def readable(self):
+        return True
+
+    def writable(self):
+        return True
+
+    def readinto(self, buffer):
+        data = self.stream.some(len(buffer))
+        buffer[:len(data)] = data
+        return len(data)
+
+    def write(self, data):
+        self.stream.send(bytes(data))
+        return len(data)
+
+

@@ -1,0 +1,92 @@
+"""Kinds of option values: text in, value out, or ValueError with a sentence for the administrator.
+
+The name of each function is the word that `--help` shows for the value.
+"""
+
+
+def number(text):
+    """A whole number of zero or more, in ASCII digits: int() also takes "1_0", " 5 " and other scripts' digits."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ValueError(f"not a whole number: {text!r}")
+    return int(text)
+
+
+def count(text):
+    """A whole number of one or more."""
+    value = number(text)
+    if value < 1:
+        raise ValueError("must be 1 or more")
+    return value
+
+
+def seconds(text):
+    """A time in seconds: 90, 1.5, or with a unit: 30s, 5m, 2h, 1d."""
+    scale = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
+    figure = text[:-1] if scale else text
+    whole, _, part = figure.partition(".")
+    if not (whole + part).isascii() or not whole.isdigit() or not (part or "0").isdigit() or len(figure) > 12:
+        raise ValueError(f"not a time: {text!r} (write 90, 1.5, 30s, 5m, 2h or 1d)")
+    return float(figure) * (scale or 1)
+
+
+def linger(text):
+    """A time of 3 seconds or more: what ends sooner looks like a crash loop to the launcher that restarts it."""
+    value = seconds(text)
+    if value < 3:
+        raise ValueError("must be 3 seconds or more, or launchers take it for a crash loop")
+    return value
+
+
+def size(text):
+    """A number of octets: 4096, or with a unit of 1,024: 64K, 10M, 1G."""
+    scale = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:].upper(), 0)
+    return number(text[:-1] if scale else text) * (scale or 1)
+
+
+def switch(text):
+    """yes or no."""
+    if text not in ("yes", "no"):
+        raise ValueError(f"say yes or no, not {text!r}")
+    return text == "yes"
+
+
+def text(text):
+    """Any text."""
+    return text
+
+
+def path(text):
+    """An absolute path: a launched program's working directory is the launcher's business."""
+    if not text.startswith("/"):
+        raise ValueError(f"not an absolute path: {text!r}")
+    return text
+
+
+def words(text):
+    """Words, separated by commas or blanks."""
+    return text.replace(",", " ").split()
+
+
+def choice(*allowed):
+    """The kind that takes one of these words."""
+
+    def one(text):
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}; not {text!r}")
+        return text
+
+    one.__name__ = "|".join(allowed)
+    return one
+
+
+def several(*allowed):
+    """The kind that takes any of these words, separated by commas."""
+
+    def some(text):
+        for word in words(text):
+            if word not in allowed:
+                raise ValueError(f"must be of {', '.join(allowed)}; not {word!r}")
+        return words(text)
+
+    some.__name__ = "|".join(allowed) + ",..."
+    return some

@@ -1,0 +1,1 @@
+"""What outlives a conversation: files and databases; no socket."""

@@ -1,0 +1,206 @@
+"""The attributes that a service file may set: one row each, in the order of xinetd.conf(5).
+
+A row without a kind is known to xinetd and not supported here: a warning, and where it would restrict
+the service, an error that disables it.  To support one more attribute, give it a kind and a default.
+"""
+
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from os import fsencode
+
+from ..wire.accesspatterns import patterns
+from ..wire.numbers import number, octal
+
+Kind = Callable[[list[str]], object]
+
+SOME, ANY = -1, -2                      # how many values: one or more, any number; else exactly so many
+ONCE, GROWS, CHANGES = ("=",), ("=", "+="), ("=", "+=", "-=")
+SERVICE, DEFAULTS, BOTH = ("service",), ("defaults",), ("service", "defaults")
+
+TYPES = ("RPC", "INTERNAL", "TCPMUX", "TCPMUXPLUS", "UNLISTED", "SPECIAL")
+FLAGS = ("INTERCEPT", "NORETRY", "IDONLY", "NAMEINARGS", "NODELAY", "KEEPALIVE", "NOLIBWRAP", "SENSOR",
+         "IPv4", "IPv6", "LABELED", "REUSE")
+ON_SUCCESS = ("PID", "HOST", "USERID", "EXIT", "DURATION", "TRAFFIC")
+ON_FAILURE = ("HOST", "USERID", "ATTEMPT")
+
+
+class Row:
+    """One attribute.
+
+    kind       values -> value, raising ValueError with a sentence; None if this attribute is not supported
+    restricts  whether a service without it would be open to more, or may do more, than its file says
+    count      how many values it takes; where: in which sections it may stand
+    operators  a value that += may add to is a list, given as often as one likes; any other is given ONCE
+    into       what becomes of a list in the end
+    field      where an Entry has the value, if not under its own name; key: the place in a dictionary there
+    default    the value of an Entry that has none; a type is called for a new one
+    """
+
+    __slots__ = ("about", "count", "default", "field", "into", "key", "kind", "name", "operators", "restricts",
+                 "where")
+
+    def __init__(self, name: str, kind: Kind | None, about: str, *, restricts: bool = False, count: int = 1,
+                 where: tuple[str, ...] = SERVICE, operators: tuple[str, ...] = ONCE, field: str = "", key: str = "",
+                 into: Callable[[list[str]], object] = list, default: object = None) -> None:
+        self.name, self.kind, self.about, self.restricts, self.count = name, kind, about, restricts, count
+        self.where, self.operators, self.into, self.field, self.key = where, operators, into, field or name, key
+        self.default = default
+
+    @property
+    def slot(self) -> str:
+        """What two attributes have in common that mean the same: `bind` and `interface`."""
+        return self.key or self.field
+
+
+def text(values: list[str]) -> str:
+    return values[0]
+
+
+def texts(values: list[str]) -> list[str]:
+    return values
+
+
+def path(values: list[str]) -> str:
+    if not values[0].startswith("/"):
+        raise ValueError(f"{values[0]!r} is not an absolute path")
+    return values[0]
+
+
+def switch(values: list[str]) -> bool:
+    return choice("yes", "no")(values) == "yes"
+
+
+def choice(*allowed: str) -> Kind:
+    return lambda values: several(*allowed)(values)[0]
+
+
+def several(*allowed: str) -> Callable[[list[str]], list[str]]:
+    def some(values: list[str]) -> list[str]:
+        for value in values:
+            if value not in allowed:
+                raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
+        return values
+    return some
+
+
+def figure(least: int, most: int) -> Kind:
+    return lambda values: number(values[0], least, most)
+
+
+def limit(values: list[str]) -> int | None:
+    """A number of one or more, or None for UNLIMITED."""
+    return None if values == ["UNLIMITED"] else number(values[0], 1, 2**31 - 1)
+
+
+def amount(values: list[str]) -> int | None:
+    """As limit(), in octets, or with K or M in units of 1,024 and 1,048,576."""
+    scale = {"k": 1 << 10, "m": 1 << 20}.get(values[0][-1:].lower(), 1)
+    digits = values[0] if scale == 1 else values[0][:-1]
+    return None if values == ["UNLIMITED"] else number(digits, 1, 2**53) * scale
+
+
+def rate(values: list[str]) -> tuple[int, int] | None:
+    """Connections per second, and how many seconds to pause for who has more; no limit if the first is 0."""
+    per_second, pause = number(values[0], 0, 10**6), number(values[1], 0, 10**6)
+    return (per_second, pause) if per_second else None
+
+
+def mask(values: list[str]) -> int:
+    return octal(values[0])
+
+
+def place(values: list[str]) -> str:
+    """An address of this machine, or the path of a Unix socket, which is our own addition."""
+    if not values[0].startswith("/"):
+        try:
+            return str(ip_address(values[0]))
+        except ValueError:
+            raise ValueError(f"{values[0]!r} is neither an address nor an absolute path") from None
+    if len(fsencode(values[0])) > 107 or values[0].endswith("/"):
+        raise ValueError("the path of a Unix socket has at most 107 octets, and does not end in '/'")
+    return values[0]
+
+
+def peers(values: list[str]) -> list[str]:
+    return [pattern for value in values for pattern in patterns(value)]
+
+
+def variables(values: list[str]) -> list[str]:
+    for value in values:
+        if "=" not in value[1:]:
+            raise ValueError(f"{value!r} is not of the form NAME=value")
+    return values
+
+
+def environment(items: list[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (item.partition("=") for item in items)}
+
+
+def _rlimit(name: str, kind: Kind, about: str, key: str) -> Row:
+    return Row(name, kind, about, restricts=True, field="rlimits", key=key, default=dict)
+
+
+ROWS = (
+    Row("id", text, "what this service is called in the log; its name unless given", default=""),
+    Row("type", several(*TYPES), "what kind of service: UNLISTED is not in /etc/services", restricts=True,
+        count=SOME, field="types", into=set, default=set),
+    Row("flags", several(*FLAGS), "how to handle its connections", restricts=True, count=SOME, into=set,
+        default=set),
+    Row("disable", switch, "yes keeps the service from being started", restricts=True, default=False),
+    Row("socket_type", choice("stream", "dgram"), "stream, or dgram for datagrams", default=""),
+    Row("protocol", choice("tcp", "udp", "tcp6", "udp6", "unix"), "tcp or udp, if not as usual for socket_type",
+        default=""),
+    Row("wait", switch, "yes: the server itself accepts connections, until it ends", default=False),
+    Row("user", text, "whom the server runs as", restricts=True, default=""),
+    Row("group", text, "its group, if not the user's own", restricts=True, default=""),
+    Row("instances", limit, "how many servers at once", restricts=True, where=BOTH),
+    Row("nice", figure(-20, 19), "priority of the server: 19 waits for everybody else", default=0),
+    Row("server", path, "the program", default=""),
+    Row("server_args", texts, "its arguments", count=SOME, default=list),
+    Row("libwrap", None, "the name for /etc/hosts.allow", restricts=True),
+    Row("only_from", peers, "who may connect", restricts=True, count=ANY, where=BOTH, operators=CHANGES),
+    Row("no_access", peers, "who may not connect", restricts=True, count=ANY, where=BOTH, operators=CHANGES,
+        default=list),
+    Row("access_times", None, "when one may connect", restricts=True, count=SOME),
+    Row("log_type", None, "where to log", count=SOME, where=BOTH),
+    Row("log_on_success", several(*ON_SUCCESS), "what to log of a conversation", count=ANY, where=BOTH,
+        operators=CHANGES, into=set, default=set),
+    Row("log_on_failure", several(*ON_FAILURE), "what to log of a refusal", count=ANY, where=BOTH,
+        operators=CHANGES, into=set, default=set),
+    Row("rpc_version", None, "version of an RPC service"),
+    Row("rpc_number", None, "number of an RPC service"),
+    Row("env", variables, "variables for the server, NAME=value", count=ANY, operators=GROWS, into=environment,
+        default=dict),
+    Row("passenv", texts, "variables that the server inherits; all unless given", count=ANY, where=BOTH,
+        operators=CHANGES),
+    Row("port", figure(1, 65535), "its port, if not the one of /etc/services", default=0),
+    Row("redirect", None, "where to forward connections to", restricts=True, count=2),
+    Row("bind", place, "the address to listen on, or the path of a Unix socket", restricts=True, where=BOTH),
+    Row("interface", place, "the same as bind", restricts=True, where=BOTH, field="bind"),
+    Row("banner", None, "a file to send to everybody", where=BOTH),
+    Row("banner_success", None, "a file to send to those who are let in", where=BOTH),
+    Row("banner_fail", None, "a file to send to those who are not", where=BOTH),
+    Row("per_source", limit, "how many servers at once for one address", restricts=True, where=BOTH),
+    Row("cps", rate, "connections per second, and seconds to pause after more", restricts=True, count=2,
+        where=BOTH, default=(50, 10)),
+    Row("leaky_bucket", None, "a finer cps", restricts=True, count=4, where=BOTH),
+    Row("max_load", None, "the load above which nobody is let in", restricts=True, where=BOTH),
+    Row("groups", None, "yes: the server has all groups of its user", where=BOTH),
+    Row("mdns", None, "yes: announce the service", where=BOTH),
+    Row("umask", mask, "permissions that new files never have, in octal", restricts=True, where=BOTH),
+    Row("enabled", texts, "ids of the only services to start", restricts=True, count=ANY, where=DEFAULTS,
+        operators=CHANGES),
+    Row("disabled", texts, "ids of services not to start", restricts=True, count=ANY, where=DEFAULTS,
+        operators=CHANGES),
+    _rlimit("rlimit_as", amount, "octets of address space", "RLIMIT_AS"),
+    _rlimit("rlimit_files", amount, "open files", "RLIMIT_NOFILE"),
+    _rlimit("rlimit_cpu", limit, "seconds of processor time", "RLIMIT_CPU"),
+    _rlimit("rlimit_data", amount, "octets of data", "RLIMIT_DATA"),
+    _rlimit("rlimit_rss", amount, "octets of resident memory", "RLIMIT_RSS"),
+    _rlimit("rlimit_stack", amount, "octets of stack", "RLIMIT_STACK"),
+    Row("deny_time", None, "for how long a SENSOR shuts somebody out", restricts=True),
+    Row("v6only", None, "yes: a socket for IPv6 does not take IPv4", restricts=True, where=BOTH),
+    Row("stderr", choice("socket", "log"), "where the server's errors go: to the peer, or to the log (our addition)",
+        default="socket"),
+)
+TABLE = {row.name: row for row in ROWS}

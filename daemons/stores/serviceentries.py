@@ -1,0 +1,99 @@
+"""A service as a section of a service file describes it, and everything that keeps it from being started.
+
+What restricts a service and cannot be understood, or not be kept, disables it: it never runs with less
+protection than its file asks for.
+"""
+
+from ..wire.xinetdconf import Section
+from .netnames import NetNames
+from .serviceattributes import ROWS
+from .servicesettings import ERROR, WARNING, Settings
+
+OWN = tuple(row for row in ROWS if row.kind and "service" in row.where)
+
+
+class Problem:
+    """What is wrong, and where; an error keeps at least one service from being started."""
+
+    __slots__ = ("line", "path", "severity", "text")
+
+    def __init__(self, path: str, line: int, severity: str, text: str) -> None:
+        self.path, self.line, self.severity, self.text = path, line, severity, text
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.severity}: {self.text}"
+
+
+class Entry:
+    """One service.  Start it only if `disabled_because` is None: otherwise that says why not."""
+
+    __slots__ = ("disabled_because", "line", "name", "path", *dict.fromkeys(row.field for row in OWN))
+
+    name: str                           # and where it was read
+    path: str
+    line: int
+    disabled_because: str | None
+    disable: bool
+    id: str
+    types: set[str]
+    flags: set[str]
+    socket_type: str                    # "stream" or "dgram"
+    protocol: str                       # "tcp", "udp", "tcp6", "udp6" or "unix"
+    port: int                           # 0 for a Unix socket
+    bind: str | None                    # an address, or the path of a Unix socket
+    wait: bool
+    user: str                           # a name or a number, as `group`, which may be empty
+    group: str
+    server: str
+    server_args: list[str]
+    env: dict[str, str]
+    passenv: list[str] | None           # None: all
+    instances: int | None               # None: no limit; so with per_source and cps
+    per_source: int | None
+    cps: tuple[int, int] | None
+    only_from: list[str] | None         # as accesspatterns has them; None: everybody, []: nobody
+    no_access: list[str]
+    log_on_success: set[str]
+    log_on_failure: set[str]
+    umask: int | None
+    nice: int
+    rlimits: dict[str, int | None]      # by the names of the `resource` module; None: unlimited
+    stderr: str                         # "socket" or "log"
+
+    def __init__(self, name: str, path: str, line: int, values: dict[str, object]) -> None:
+        self.name, self.path, self.line, self.disabled_because = name, path, line, None
+        for row in OWN:
+            setattr(self, row.field, row.default() if isinstance(row.default, type) else row.default)
+        for row in OWN:
+            if row.slot not in values:
+                continue
+            value = values[row.slot]
+            if row.key:
+                getattr(self, row.field)[row.key] = value
+            else:
+                setattr(self, row.field, row.into(value) if isinstance(value, list) else value)
+        self.id = self.id or name
+
+    @property
+    def argv(self) -> list[str]:
+        """The server's arguments from argv[0] on."""
+        return self.server_args if "NAMEINARGS" in self.flags else [self.server.rpartition("/")[2], *self.server_args]
+
+
+class Draft:
+    """An entry while it is checked: knows what its section set where, and collects what is wrong."""
+
+    __slots__ = ("entry", "lines", "names", "problems")
+
+    def __init__(self, entry: Entry, lines: dict[str, int], names: NetNames) -> None:
+        self.entry, self.lines, self.names = entry, lines, names
+        self.problems: list[Problem] = []
+
+    def warn(self, text: str, slot: str = "") -> None:
+        """Say what is odd about the line that set `slot`, or about the whole section."""
+        self.problems.append(Problem(self.entry.path, self.lines.get(slot, self.entry.line), WARNING, text))
+
+    def refuse(self, text: str, slot: str = "") -> None:
+        """The same for what keeps the service from being started."""
+        self.problems.append(Problem(self.entry.path, self.lines.get(slot, self.entry.line), ERROR, text))
+        self.entry.disabled_because = self.entry.disabled_because or text

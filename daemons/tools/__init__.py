@@ -1,0 +1,1 @@
+"""The fd0 command: one file per sub-command."""

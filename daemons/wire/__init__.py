@@ -1,0 +1,1 @@
+"""Codecs: octets and text to values and back; no socket, file, clock or process."""

@@ -1,0 +1,1 @@
+"""The tests of fd0; this folder mirrors daemons/."""

@@ -1,0 +1,1 @@
+"""Live tests: the programs under real launchers, spoken to by real clients, logging to real syslog sockets."""
