@@ -43,15 +43,17 @@ class Service:
     busy      octets said to a peer that is turned away for now, or whose conversation broke here
     user      whom launchers should run it as; facility, its place in syslog
     reads     paths it must be able to read, writes: paths it must be able to write
+    needs     what its sandbox must leave: "network" to call others, "netlink" to ask the kernel, "homes" to read
     protocol  the word for it in /etc/services, for xinetd's `service` line
     """
 
     def __init__(self, name, *, about, port=0, rfcs=(), sockets=("stream",), model="thread", endings="lf",
-                 busy=b"", user="nobody", facility="daemon", reads=(), writes=(), protocol="", operands="",
+                 busy=b"", user="nobody", facility="daemon", reads=(), writes=(), needs=(), protocol="", operands="",
                  options=(), events=(), defaults=(), examples=()):
         self.name, self.about, self.port, self.rfcs, self.sockets = name, about, port, rfcs, sockets
         self.model, self.endings, self.busy = model, endings, busy
-        self.user, self.facility, self.reads, self.writes = user, facility, reads, writes
+        self.user, self.facility = user, facility
+        self.reads, self.writes, self.needs = reads, writes, needs
         self.protocol = protocol or name.removesuffix("d")
         self.operands, self.options, self.events = operands, options, events
         self.defaults, self.examples = dict(defaults), examples

@@ -4,7 +4,7 @@ A row without a kind is known to xinetd and not supported here: a warning, and w
 the service, an error that disables it.  To support one more attribute, give it a kind and a default.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from ipaddress import ip_address
 from os import fsencode
 

@@ -4,12 +4,14 @@ import grp
 import os
 import pwd
 import stat
+from collections.abc import Callable
 
 from ..wire.accesspatterns import is_name
 from ..wire.numbers import number
 from .serviceentries import Draft
 
 LAST_ID = 2**32 - 2             # the one above means "no change"
+ANYBODY = {"0.0.0.0/0", "::/0"}
 
 INTERNAL = {"echo": "echod", "discard": "discardd", "daytime": "daytimed", "time": "timed", "chargen": "chargend"}
 
@@ -56,9 +58,10 @@ def flags(draft: Draft) -> None:
 
 
 def required(draft: Draft) -> None:
-    missing = [name for name in ("wait", "user", "server") if name not in draft.lines]
-    if not {"socket_type", "protocol"} & set(draft.lines):
-        missing.insert(0, "socket_type")
+    given = set(draft.lines)
+    if draft.entry.protocol not in ("", "unix"):
+        given.add("socket_type")        # the protocol tells
+    missing = [name for name in ("socket_type", "wait", "user", "server") if name not in given]
     if missing:
         draft.refuse(f"a service needs {', '.join(missing)}")
 
@@ -81,13 +84,14 @@ def transport(draft: Draft) -> None:
 def address(draft: Draft) -> None:
     """The address, the protocol and the flags must mean the same version of IP."""
     entry = draft.entry
-    wanted = {"6"} if entry.protocol.endswith("6") else set()
-    wanted |= {flag[-1] for flag in entry.flags & {"IPv4", "IPv6"}} or wanted
-    if entry.flags >= {"IPv4", "IPv6"}:
-        wanted = {"6"}                  # as xinetd has it: IPv6, or IPv4 where there is none
+    versions = set()
+    if entry.protocol.endswith("6"):
+        versions.add(6)
+    if entry.flags & {"IPv4", "IPv6"}:
+        versions.add(6 if "IPv6" in entry.flags else 4)         # both: xinetd takes IPv6
     if entry.bind and entry.protocol != "unix":
-        wanted |= {"6" if ":" in entry.bind else "4"}
-    if len(wanted) > 1:
+        versions.add(6 if ":" in entry.bind else 4)
+    if len(versions) > 1:
         draft.refuse("bind, protocol and flags do not agree on IPv4 or IPv6", "bind")
 
 
@@ -109,24 +113,21 @@ def port(draft: Draft) -> None:
 
 def account(draft: Draft) -> None:
     user, group = draft.entry.user, draft.entry.group
-    try:
-        if group and not group.isdigit():
-            grp.getgrnam(group)
-        elif group:
-            number(group, 0, LAST_ID)
-    except (KeyError, ValueError):
+    if group and not _exists(group, grp.getgrnam):
         draft.refuse(f"there is no group {group!r}", "group")
-    try:
-        if not user.isdigit():
-            pwd.getpwnam(user)
-        elif not group:
-            pwd.getpwuid(number(user, 0, LAST_ID))
-        else:
-            number(user, 0, LAST_ID)
-    except KeyError:
-        draft.refuse(f"there is no user {user!r}{', so say which group' * user.isdigit()}", "user")
-    except ValueError:
+    if not _exists(user, pwd.getpwnam):
         draft.refuse(f"there is no user {user!r}", "user")
+    elif user.isdigit() and not group and int(user) not in {one.pw_uid for one in pwd.getpwall()}:
+        draft.refuse(f"user {user} has no account, which would tell the group: say group, too", "user")
+
+
+def _exists(name: str, look_up: Callable[[str], object]) -> bool:
+    """Is this the name of an account, or a number that may be an id?"""
+    try:
+        number(name, 0, LAST_ID) if name.isdigit() else look_up(name)
+    except (KeyError, ValueError):
+        return False
+    return True
 
 
 def program(draft: Draft) -> None:
@@ -160,12 +161,20 @@ def peers(draft: Draft) -> None:
             if is_name(pattern) and draft.names.is_network(pattern):
                 draft.refuse(f"{slot}: {pattern} is the name of a network in {draft.names.networks}, which is not "
                              "supported: write its address", slot)
-    slot = "no_access" if entry.no_access else "only_from"
-    if not entry.wait or entry.protocol == "unix" or entry.only_from is None and not entry.no_access:
+        if entry.protocol == "unix" and slot in draft.lines:
+            draft.refuse(f"{slot} cannot be kept on a Unix socket: the rights of its directory decide", slot)
+
+
+def waiting(draft: Draft) -> None:
+    """A server that accepts its own peers meets them before we do."""
+    entry = draft.entry
+    anybody = entry.only_from is None or ANYBODY.issubset(entry.only_from)
+    if not entry.wait or entry.protocol == "unix" or anybody and not entry.no_access:
         return
+    slot = "only_from" if entry.no_access == [] else "no_access"
     if entry.socket_type == "stream":
-        draft.refuse(f"{slot} cannot be kept with wait = yes, as the server itself accepts connections: "
-                     "say wait = no, or let the server decide", slot)
+        draft.refuse(f"{slot} cannot be kept with wait = yes, as the server itself accepts connections: say "
+                     "wait = no, or only_from = 0.0.0.0 :: here and who may connect in the server's options", slot)
     else:
         draft.warn(f"{slot} holds for the first datagram alone: the server itself receives the others", slot)
 
@@ -176,4 +185,5 @@ def log(draft: Draft) -> None:
         draft.warn("log_on_success TRAFFIC needs redirect: xinetd drops a service for it", "log_on_success")
 
 
-QUESTIONS = (kind, flags, required, transport, address, port, account, program, arguments, peers, log)
+QUESTIONS = (kind, flags, required, transport, address, port, account, program, arguments, peers, waiting,
+             log)

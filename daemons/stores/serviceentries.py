@@ -4,10 +4,9 @@ What restricts a service and cannot be understood, or not be kept, disables it: 
 protection than its file asks for.
 """
 
-from ..wire.xinetdconf import Section
 from .netnames import NetNames
 from .serviceattributes import ROWS
-from .servicesettings import ERROR, WARNING, Settings
+from .servicesettings import ERROR, WARNING
 
 OWN = tuple(row for row in ROWS if row.kind and "service" in row.where)
 
@@ -81,19 +80,28 @@ class Entry:
 
 
 class Draft:
-    """An entry while it is checked: knows what its section set where, and collects what is wrong."""
+    """An entry while it is checked: knows what its section set where, and collects what is wrong.
 
-    __slots__ = ("entry", "lines", "names", "problems")
+    `off` says why the service is not wanted, if so: then nothing about it is worse than a warning.
+    """
 
-    def __init__(self, entry: Entry, lines: dict[str, int], names: NetNames) -> None:
-        self.entry, self.lines, self.names = entry, lines, names
+    __slots__ = ("entry", "lines", "names", "off", "problems")
+
+    def __init__(self, entry: Entry, lines: dict[str, int], names: NetNames, off: str | None) -> None:
+        self.entry, self.lines, self.names, self.off = entry, lines, names, off
         self.problems: list[Problem] = []
+        entry.disabled_because = off
+
+    def say(self, line: int, severity: str, text: str) -> None:
+        severity = WARNING if self.off else severity
+        self.problems.append(Problem(self.entry.path, line, severity, text))
+        if severity == ERROR and self.entry.disabled_because is None:
+            self.entry.disabled_because = text
 
     def warn(self, text: str, slot: str = "") -> None:
         """Say what is odd about the line that set `slot`, or about the whole section."""
-        self.problems.append(Problem(self.entry.path, self.lines.get(slot, self.entry.line), WARNING, text))
+        self.say(self.lines.get(slot, self.entry.line), WARNING, text)
 
     def refuse(self, text: str, slot: str = "") -> None:
         """The same for what keeps the service from being started."""
-        self.problems.append(Problem(self.entry.path, self.lines.get(slot, self.entry.line), ERROR, text))
-        self.entry.disabled_because = self.entry.disabled_because or text
+        self.say(self.lines.get(slot, self.entry.line), ERROR, text)

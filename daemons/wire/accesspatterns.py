@@ -11,7 +11,7 @@ from .numbers import number
 
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
 NAMED = LETTERS | frozenset("0123456789-_")
-MAPPED = ip_network("::ffff:0.0.0.0/96")        # IPv4 in IPv6's clothes
+MAPPED = IPv6Network("::ffff:0.0.0.0/96")       # IPv4 in IPv6's clothes
 
 
 def patterns(word: str) -> list[str]:

@@ -131,7 +131,8 @@ class _Reading:
             self.unknown(words, line)
 
     def unknown(self, words: list[str], line: int) -> None:
-        from difflib import get_close_matches       # only for those who misspell
+        from difflib import get_close_matches  # only for those who misspell
+
         near = "".join(get_close_matches(words[0], KEYWORDS, 1, 0.7))
         text = f"{_short(words[0])} does not begin a section or an include" + (f": is it {near}?" if near else "")
         if near not in ("service", "defaults"):

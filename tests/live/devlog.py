@@ -68,7 +68,7 @@ class Log:
         """Return the first record, or the count-th, that matches, as soon as it is there or if it is there already.
 
         `what` is a regular expression, searched in the whole line, or a function of the record.  AssertionError with
-        all lines after `seconds`.
+        the last lines after `seconds`.
         """
         matches = what if callable(what) else lambda record: re.search(what, record.line)
 
@@ -77,7 +77,8 @@ class Log:
         try:
             return machine.until(found, seconds)[0]
         except TimeoutError:
-            raise AssertionError(f"{what!r} not logged {count} times in {seconds} s, but {self.lines}") from None
+            said = "\n".join(self.lines[-50:])
+            raise AssertionError(f"{what!r} not logged {count} times in {seconds} s, but at last:\n{said}") from None
 
 
 class LogSocket(Log):

@@ -28,6 +28,7 @@ import pwd
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -251,7 +252,7 @@ class Xinetd(Launcher):
 
         def moved(match):
             name, body = match.groups()
-            found = dict(re.findall(r"^\s*(\w+)\s*=\s*(.*?)\s*$", body, re.MULTILINE))
+            found = dict(re.findall(r"^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$", body, re.MULTILINE))
             key = found.get("port", name)
             host, port = self.take_port(found.get("socket_type", "stream"), found.get("id", name), ports.get(key))
             ports[key] = port
@@ -264,7 +265,7 @@ class Xinetd(Launcher):
     def reload(self):
         """Have a changed `configuration` file read, and wait until xinetd says that it has."""
         done = self.log().count("Reconfigured:")
-        os.kill(self.pid, processes.signal.SIGHUP)
+        os.kill(self.pid, signal.SIGHUP)
         machine.until(lambda: self.log().count("Reconfigured:") > done, what="reconfiguration")
 
 

@@ -1,0 +1,154 @@
+"""A declaration as the files that launchers read: xinetd's entry, systemd's units, the file they start.
+
+Never imported by a running program.
+"""
+
+LIBRARY = "/usr/local/lib/fd0"
+MADE = "Made by `fd0 units` from the declaration in daemons/{name}.py; a test holds the two together."
+
+
+def files(service, library=LIBRARY):
+    """All service files of a program: path below the project's root -> text."""
+    made = {f"xinetd.d/{service.name}": xinetd(service, library),
+            f"systemd/fd0-{service.name}.socket": systemd_socket(service),
+            f"systemd/fd0-{service.name}.service": systemd_service(service, library)}
+    if service.model == "fork" and "stream" in service.sockets:
+        made[f"systemd/fd0-{service.name}-each.socket"] = systemd_socket(service, each=True)
+        made[f"systemd/fd0-{service.name}-each@.service"] = systemd_service(service, library, each=True)
+    return made
+
+
+def stub(name, library=LIBRARY, python="/usr/bin/python3"):
+    """The file that a launcher starts: isolated from the environment (-I) and from site-packages (-S)."""
+    return (f"#!{python} -IS\nimport sys\nsys.path.append({library!r})\n"
+            f"from daemons.kernel.launch import launch\nlaunch({name!r})\n")
+
+
+def xinetd(service, library=LIBRARY, **changes):
+    """xinetd.d/NAME: one entry for each kind of socket."""
+    rfcs = f" ({', '.join(f'RFC {number}' for number in service.rfcs)})" if service.rfcs else ""
+    head = [f"# {service.name}: {service.about.rstrip('.')}{rfcs}.", f"# {MADE.format(name=service.name)}",
+            "# To switch it on: disable = no, then have xinetd read its files again (kill -HUP).",
+            f"# Its options: {library}/{service.name} --help"]
+    return "\n".join(head) + "\n" + "".join(_entry(service, library, sort, changes) for sort in service.sockets)
+
+
+def _entry(service, library, sort, changes):
+    stream = sort == "stream"
+    rows = [
+        ("# say no here to switch the service on", "disable", "yes"),
+        ("", "id", f"{service.name}-{sort}"),
+        ("", "type", "UNLISTED"),
+        ("# where it listens; add bind = ADDRESS to choose an interface", "port", str(service.port)),
+        ("", "socket_type", sort),
+        ("", "protocol", "tcp" if stream else "udp"),
+        _wait_row(service, stream),
+        ("", "user", service.user),
+        ("", "server", f"{library}/{service.name}"),
+        ("# who may come: networks, addresses, host names", "#only_from", "192.0.2.0/24 2001:db8::/32"),
+    ]
+    if stream:
+        rows += [("# processes at once, of them for one client, and connections a second (then a pause of 10)",
+                  "instances", "200"), ("", "per_source", "20"), ("", "cps", "100 10")]
+    rows += [
+        ("# the program logs each conversation itself; xinetd adds whom it turned away", "log_type",
+         f"SYSLOG {service.facility} info"),
+        ("", "log_on_success", ""), ("", "log_on_failure", "HOST"),
+        ("# memory that one process may take", "rlimit_as", "256M"),
+    ]
+    lines = []
+    for comment, name, value in rows:
+        value = changes.get(name, value)
+        if value is None:
+            continue
+        if comment:
+            lines.append(f"\t{comment}".replace("\n", "\n\t"))
+        lines.append(f"\t{name:15} = {value}".rstrip())
+    lines += [f"\t{name:15} = {value}" for name, value in changes.items()
+              if value is not None and name not in [row[1] for row in rows]]
+    return f"\nservice {service.protocol}\n{{\n" + "\n".join(lines) + "\n}\n"
+
+
+def _wait_row(service, stream):
+    if not stream:
+        return "# one process reads the socket, and leaves when it is idle", "wait", "yes"
+    return ("# no: a process for each connection, and xinetd's own limits apply.  yes: the program accepts itself, at\n"
+            "# many times the rate; then take out instances, per_source, cps and only_from, and give the program\n"
+            "# server_args = --per-source=20 --only-from=192.0.2.0/24 instead", "wait", "no")
+
+
+def systemd_socket(service, each=False):
+    """fd0-NAME.socket: one socket unit for all that the program serves."""
+    lines = [f"# {MADE.format(name=service.name)}"]
+    if each:
+        lines += [f"# Instead of fd0-{service.name}.socket: a fresh process, with its own sandbox, for each connection.",
+                  "# For rare conversations.  Start one of the two, not both."]
+    lines += ["# To change a line: systemctl edit " + _unit(service, each) + ".socket", "[Unit]",
+              f"Description={service.about.rstrip('.')} (fd0 {service.name}, socket)"]
+    if each:
+        lines.append(f"Conflicts=fd0-{service.name}.socket")
+    lines += ["", "[Socket]", "# where it listens: a port for IPv4 and IPv6, or ADDRESS:PORT, or a path"]
+    lines += [f"{'ListenStream' if sort == 'stream' else 'ListenDatagram'}={service.port}"
+              for sort in service.sockets if not (each and sort == "dgram")]
+    lines += ["BindIPv6Only=both", f"FileDescriptorName={service.name}", f"Accept={'yes' if each else 'no'}"]
+    if each:
+        lines += ["# processes at once, and of them for one client", "MaxConnections=200", "MaxConnectionsPerSource=20"]
+    lines += ["# a burst slows the service down and never ends it", "TriggerLimitIntervalSec=0"]
+    lines += ["", "[Install]", "WantedBy=sockets.target"]
+    return "\n".join(lines) + "\n"
+
+
+def systemd_service(service, library=LIBRARY, each=False):
+    """fd0-NAME.service, or the template that starts for each connection."""
+    unit = _unit(service, each)
+    lines = [f"# {MADE.format(name=service.name)}",
+             f"# To change a line: systemctl edit {unit}{'@' if each else ''}.service",
+             "[Unit]", f"Description={service.about.rstrip('.')} (fd0 {service.name})"]
+    if not each:
+        lines += ["# it leaves when idle and comes back when called, as often as that may be", "StartLimitIntervalSec=0",
+                  f"Requires={unit}.socket", f"After={unit}.socket"]
+    lines += ["CollectMode=inactive-or-failed", "", "[Service]",
+              "# options go here, or as name = value lines into /etc/fd0/" + service.name + ".conf",
+              f"ExecStart={library}/{service.name}"]
+    if each:
+        lines += ["StandardInput=socket", "StandardOutput=null", "StandardError=journal"]
+    else:
+        lines += ["Type=notify", "StandardInput=null", "StandardOutput=null", "StandardError=journal"]
+    lines += [f"SyslogIdentifier={service.name}", *_identity(service), *_sandbox(service)]
+    return "\n".join(lines) + "\n"
+
+
+def _unit(service, each):
+    return f"fd0-{service.name}-each" if each else f"fd0-{service.name}"
+
+
+def _identity(service):
+    if service.user == "nobody":
+        return ["# a user that exists while the program runs", "DynamicUser=yes"]
+    return [f"User={service.user}"]
+
+
+def _sandbox(service):
+    """What the program can do without, which is nearly everything: its socket is already there."""
+    calls = "network" in service.needs
+    netlink = "netlink" in service.needs
+    families = "AF_UNIX" + (" AF_INET AF_INET6" if calls else "") + (" AF_NETLINK" if netlink else "")
+    homes = "read-only" if "homes" in service.needs else "yes"
+    return [
+        "# privileges", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "AmbientCapabilities=",
+        "RestrictSUIDSGID=yes", "KeyringMode=private", "UMask=0077",
+        "# files", "ProtectSystem=strict", f"ProtectHome={homes}", "PrivateTmp=yes", "PrivateDevices=yes",
+        "DevicePolicy=closed", *([] if netlink else ["ProtectProc=invisible", "ProcSubset=pid"]),
+        *[f"ReadWritePaths={path}" for path in service.writes],
+        "# kernel", "ProtectClock=yes", "ProtectControlGroups=yes", "ProtectHostname=yes", "ProtectKernelLogs=yes",
+        "ProtectKernelModules=yes", "ProtectKernelTunables=yes", "LockPersonality=yes", "MemoryDenyWriteExecute=yes",
+        "RestrictNamespaces=yes", "RestrictRealtime=yes", "RemoveIPC=yes",
+        *([] if netlink or calls else ["PrivateUsers=yes"]),
+        "# network: the socket is inherited; only what is named here can be opened",
+        *([] if netlink or calls else ["PrivateNetwork=yes", "IPAddressDeny=any"]),
+        f"RestrictAddressFamilies={families}",
+        "# system calls", "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
+        "SystemCallFilter=~@privileged @resources @setuid @chown @keyring @memlock @timer @pkey @ipc @aio",
+        "SystemCallErrorNumber=EPERM",
+        "# resources", "LimitNOFILE=8192", "LimitCORE=0",
+    ]

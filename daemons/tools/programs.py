@@ -1,0 +1,31 @@
+"""Which programs there are: every file in daemons/ that declares a SERVICE."""
+
+import importlib
+import os
+
+import daemons
+
+
+def names():
+    """The programs' names, in order."""
+    folder = os.path.dirname(daemons.__file__)
+    return sorted(entry[:-3] for entry in os.listdir(folder) if entry.endswith(".py") and not entry.startswith("_"))
+
+
+def program(name):
+    """One program's module; raises LookupError that names the nearest."""
+    if name not in names():
+        from difflib import get_close_matches
+        near = get_close_matches(name, names(), 1)
+        raise LookupError(f"no program {name}" + (f" (did you mean {near[0]}?)" if near else "; see fd0 list"))
+    return importlib.import_module(f"daemons.{name}")
+
+
+def services(chosen=()):
+    """The declarations of the chosen programs, or of all."""
+    return [program(name).SERVICE for name in (chosen or names())]
+
+
+def launched(chosen=()):
+    """Those that a launcher can start: they serve sockets."""
+    return [service for service in services(chosen) if service.sockets]

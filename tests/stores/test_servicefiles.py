@@ -1,0 +1,437 @@
+"""Service files on disk, as entries that may be started and problems that say why others may not."""
+
+import gzip
+import os
+import re
+import tempfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemons.stores.serviceattributes import TABLE
+from daemons.stores.servicefiles import read
+
+PLAIN = {"type": "UNLISTED", "socket_type": "stream", "protocol": "tcp", "wait": "no", "user": "root",
+         "server": "/bin/sh", "port": "7000"}
+MANUAL = "/usr/share/man/man5/xinetd.conf.5.gz"
+
+
+def section(extra="", name="probe", **changes):
+    """The text of a good service, changed: an attribute set to None is left out."""
+    lines = [f"{key} = {value}" for key, value in {**PLAIN, **changes}.items() if value is not None]
+    return f"service {name}\n{{\n" + "\n".join([*lines, extra]) + "\n}\n"
+
+
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path)
+
+
+class Files:
+    """A directory to configure in, with /etc/services and /etc/networks of its own."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.write("services", "smtp 25/tcp mail # comment\ndomain 53/tcp\ndomain 53/udp\nbad x/tcp\n")
+        self.write("networks", "loopback 127.0.0.0 loop\n")
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text, mode=0o644):
+        os.makedirs(os.path.dirname(self.path(name)), 0o755, exist_ok=True)
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text.replace("HERE", self.folder))
+        os.chmod(self.path(name), mode)
+
+    def read(self, text):
+        self.write("main", text)
+        return read(self.path("main"), self.path("services"), self.path("networks"))
+
+    def entry(self, text):
+        """The one service of a text, and what is said about it."""
+        configuration = self.read(text)
+        [entry] = configuration.services
+        return entry, [(one.severity, one.text) for one in configuration.problems]
+
+
+def states(configuration):
+    return {entry.id: entry.disabled_because for entry in configuration.services}
+
+
+def test_every_attribute_has_its_type(files):
+    entry, problems = files.entry(section("""
+        id = probe-tcp
+        flags = NODELAY KEEPALIVE IPv4
+        group = root
+        server_args = -c true
+        env = A=1 B=x=y
+        env += C=
+        passenv = PATH TZ
+        bind = 127.0.0.1
+        instances = 5
+        per_source = UNLIMITED
+        cps = 20 3
+        only_from = 10.0.0.0 .Example.org
+        no_access = 10.1.2.{3,4}
+        log_on_success = PID HOST
+        log_on_failure = HOST
+        umask = 027
+        nice = -5
+        rlimit_as = 64M
+        rlimit_cpu = UNLIMITED
+        rlimit_files = 1k
+        stderr = log
+        disable = no"""))
+    assert problems == [] and entry.disabled_because is None
+    assert (entry.name, entry.id, entry.path, entry.line) == ("probe", "probe-tcp", files.path("main"), 1)
+    assert (entry.types, entry.flags) == ({"UNLISTED"}, {"NODELAY", "KEEPALIVE", "IPv4"})
+    assert (entry.socket_type, entry.protocol, entry.port, entry.wait) == ("stream", "tcp", 7000, False)
+    assert (entry.user, entry.group, entry.server, entry.server_args) == ("root", "root", "/bin/sh", ["-c", "true"])
+    assert (entry.env, entry.passenv) == ({"A": "1", "B": "x=y", "C": ""}, ["PATH", "TZ"])
+    assert (entry.bind, entry.instances, entry.per_source, entry.cps) == ("127.0.0.1", 5, None, (20, 3))
+    assert entry.only_from == ["10.0.0.0/8", ".example.org"]
+    assert entry.no_access == ["10.1.2.3/32", "10.1.2.4/32"]
+    assert (entry.log_on_success, entry.log_on_failure) == ({"PID", "HOST"}, {"HOST"})
+    assert (entry.umask, entry.nice, entry.stderr, entry.disable) == (0o027, -5, "log", False)
+    assert entry.rlimits == {"RLIMIT_AS": 64 << 20, "RLIMIT_CPU": None, "RLIMIT_NOFILE": 1024}
+    assert entry.argv == ["sh", "-c", "true"]
+
+
+def test_what_is_not_said_is_as_xinetd_has_it(files):
+    entry, problems = files.entry(section(protocol=None))
+    assert problems == [] and entry.disabled_because is None
+    assert (entry.id, entry.group, entry.server_args, entry.env, entry.passenv) == ("probe", "", [], {}, None)
+    assert (entry.bind, entry.instances, entry.per_source, entry.cps) == (None, None, None, (50, 10))
+    assert (entry.only_from, entry.no_access, entry.umask, entry.nice) == (None, [], None, 0)
+    assert (entry.log_on_success, entry.log_on_failure, entry.rlimits) == (set(), set(), {})
+    assert (entry.protocol, entry.stderr) == ("tcp", "socket")
+
+
+def test_entries_do_not_share_their_lists(files):
+    first, second = files.read(section(id="a") + section(id="b", port=7001)).services
+    for field in ("server_args", "env", "flags", "rlimits", "no_access", "log_on_success"):
+        assert getattr(first, field) is not getattr(second, field)
+
+
+# ------------------------------------------------------------------ what restricts is kept or disables
+
+DISABLING = [
+    ("only_from = 10.0.0.0/255.0.0.0", "only_from: .* has a mask"),
+    ("only_from = 10.0.0.0, 11.0.0.0", "only_from: .* comma"),
+    ("only_from = 10.0.0.0 # office", "only_from: '#' .* a '#' opens a comment only where a line begins"),
+    ("no_access = loop", "no_access: loop is the name of a network"),
+    ("only_from -= 10.0.0.0", "only_from: 10.0.0.0/8 is to be taken away, but is not there"),
+    ("only_form = 10.0.0.0", "unknown attribute 'only_form': is it only_from"),
+    ("rlimit_core = 0", "unknown attribute 'rlimit_core'"),
+    ("access_times = 2:00-9:00", "access_times is not supported"),
+    ("max_load = 2.5", "max_load is not supported"),
+    ("deny_time = 60", "deny_time is not supported"),
+    ("libwrap = probe", "libwrap is not supported"),
+    ("v6only = yes", "v6only is not supported"),
+    ("redirect = 10.0.0.1 80", "redirect is not supported"),
+    ("enabled = probe", "enabled belongs into a defaults section"),
+    ("bind = apples please!", "bind: takes 1 value, and 2 are given"),
+    ("bind = localhost", "bind: 'localhost' is neither an address"),
+    ("interface = 10.0.0.256", "interface: '10.0.0.256' is neither an address"),
+    ("instances = 5 # five", "instances: takes 1 value, and 3 are given; a '#'"),
+    ("instances = 0", "instances: must be 1 or more"),
+    ("instances += 5", "instances: takes =, not [+]="),
+    ("per_source = many", "per_source: not a whole number"),
+    ("cps = 50", "cps: takes 2 values, and 1 are given"),
+    ("cps = 5 1_0", "cps: not a whole number: '1_0'"),
+    ("umask = 088", "umask: not an octal number"),
+    ("rlimit_as = 8G", "rlimit_as: not a whole number: '8G'"),
+    ("rlimit_cpu = 8K", "rlimit_cpu: not a whole number: '8K'"),
+    ("rlimit_files =", "rlimit_files: takes 1 value, and 0 are given"),
+    ("user = nobody", "user: has a value already, in line 7"),
+    ("group = no-such-group", "there is no group 'no-such-group'"),
+    ("flags = SENSOR", "flags SENSOR is not supported"),
+    ("flags = IDONLY", "flags IDONLY is not supported"),
+    ("flags = NODELAY NOSUCH", "flags: 'NOSUCH' is not one of"),
+    ("flags =", "flags: has no value"),
+    ("disable = maybe", "disable: 'maybe' is not one of yes, no"),
+    ("server_args =", "server_args: has no value: give one, or leave the line out"),
+    ("flags = NAMEINARGS", "flags NAMEINARGS needs server_args"),
+    ("nice = 20", "nice: must be 19 or less"),
+    ("env = A", "env: 'A' is not of the form NAME=value"),
+    ("env -= A=1", "env: takes = or [+]=, not -="),
+    ("log_on_success = PIDS", "log_on_success: 'PIDS' is not one of"),
+    ("flags = IPv4\nbind = ::1", "do not agree on IPv4 or IPv6"),
+]
+
+
+@pytest.mark.parametrize("line, says", DISABLING)
+def test_what_cannot_be_kept_disables_the_service(files, line, says):
+    entry, problems = files.entry(section(line))
+    [(severity, text)] = problems
+    assert severity == "error" and re.search(says, text)
+    assert entry.disabled_because == text
+
+
+@pytest.mark.parametrize("changes, says", [
+    ({"user": None, "wait": None}, "a service needs wait, user$"),
+    ({"socket_type": None, "protocol": None}, "a service needs socket_type$"),
+    ({"server": None}, "a service needs server$"),
+    ({"user": "no-such-user"}, "there is no user 'no-such-user'"),
+    ({"user": "4294967295"}, "there is no user"),
+    ({"user": "3999999999"}, "user 3999999999 has no account"),
+    ({"server": "bin/sh"}, "server: 'bin/sh' is not an absolute path"),
+    ({"server": "/no/such"}, "server /no/such: No such file"),
+    ({"server": "/etc"}, "server /etc is not an executable file"),
+    ({"server": "/etc/passwd"}, "server /etc/passwd is not an executable file"),
+    ({"socket_type": "raw"}, "socket_type: 'raw' is not one of stream, dgram"),
+    ({"socket_type": "dgram"}, "protocol tcp does not go with socket_type dgram"),
+    ({"socket_type": "dgram", "protocol": "udp"}, "needs wait = yes"),
+    ({"protocol": "sctp"}, "protocol: 'sctp' is not one of"),
+    ({"protocol": "unix"}, "belong together"),
+    ({"protocol": "tcp6", "bind": "10.0.0.1"}, "do not agree on IPv4 or IPv6"),
+    ({"protocol": "tcp", "bind": "/run/x"}, "belong together"),
+    ({"protocol": None, "bind": "/" + 107 * "x"}, "at most 107 octets"),
+    ({"protocol": "unix", "bind": "/run/x", "only_from": "10.0.0.1"}, "cannot be kept on a Unix socket"),
+    ({"wait": "yes", "only_from": "10.0.0.1"}, "only_from cannot be kept with wait = yes"),
+    ({"wait": "yes", "no_access": "10.0.0.1"}, "no_access cannot be kept with wait = yes"),
+    ({"wait": "yes", "flags": "INTERCEPT"}, "INTERCEPT is not supported"),
+    ({"port": "0"}, "port: must be 1 or more"),
+    ({"port": "http"}, "port: not a whole number"),
+    ({"port": None}, "type UNLISTED needs a port"),
+    ({"port": None, "type": None}, "probe/tcp is not in .*services: give type = UNLISTED and a port"),
+    ({"type": "RPC"}, "type RPC is not supported"),
+    ({"type": "TCPMUX UNLISTED"}, "type TCPMUX is not supported yet"),
+    ({"type": "INTERNAL", "user": None}, "type INTERNAL is not supported: name a server"),
+])
+def test_what_is_missing_or_contradictory_disables_the_service(files, changes, says):
+    entry, [(severity, text)] = files.entry(section(**changes))
+    assert severity == "error" and re.search(says, text)
+    assert entry.disabled_because == text
+
+
+def test_internal_services_name_the_program_that_does_it(files):
+    entry, _ = files.entry(section(name="daytime", type="INTERNAL", server=None))
+    assert "the program daytimed does" in entry.disabled_because
+
+
+WARNING = [
+    ("banner = /etc/motd", "banner is not supported"),
+    ("log_type = SYSLOG daemon", "log_type is not supported"),
+    ("groups = yes", "groups is not supported"),
+    ("sever_args = x", "unknown attribute 'sever_args': is it server_args"),
+    ("colour = red", "unknown attribute 'colour'$"),
+    ("log_on_success = TRAFFIC", "TRAFFIC needs redirect"),
+    ("server_args = -x # why", "a comment must have a line of its own"),
+    ("server_args = tcpd\nflags = NAMEINARGS", "NAMEINARGS must stand before server_args"),
+]
+
+
+@pytest.mark.parametrize("line, says", WARNING)
+def test_what_restricts_nothing_is_a_warning(files, line, says):
+    entry, [(severity, text)] = files.entry(section(line))
+    assert severity == "warning" and re.search(says, text)
+    assert entry.disabled_because is None
+
+
+def test_problems_name_file_and_line(files):
+    [problem] = files.read(section("\n\nnice = much")).problems
+    assert str(problem) == f"{files.path('main')}:12: error: nice: not a whole number: 'much'"
+
+
+def test_a_section_that_is_not_whole_is_not_started(files):
+    entry, problems = files.entry(section("only_from=10.0.0.0"))
+    assert entry.disabled_because == "a line of this section is not understood"
+    assert problems == [("error", "'only_from=10.0.0.0' needs a blank before its operator")]
+
+
+def test_a_restriction_behind_the_closing_brace_is_not_lost(files):
+    configuration = files.read(section(id="a") + "only_from = 10.0.0.0\n}\n" + section(id="b", port=7001))
+    assert all("is not understood" in reason for reason in states(configuration).values())
+
+
+def test_what_is_switched_off_is_not_an_error(files):
+    entry, problems = files.entry(section("rlimit_as = 8G\ndisable = yes", server="/no/such"))
+    assert entry.disabled_because == "disable = yes"
+    assert problems == [("warning", "rlimit_as: not a whole number: '8G'")]
+
+
+# ------------------------------------------------------------------ ports, places, ids
+
+def test_ports_come_from_the_list_of_services(files):
+    entry, problems = files.entry(section(name="smtp", type=None, port=None))
+    assert (entry.port, problems) == (25, [])
+    entry, problems = files.entry(section(name="domain", type=None, port=None, socket_type="dgram", protocol="udp6",
+                                          wait="yes"))
+    assert (entry.port, problems) == (53, [])
+    entry, [(severity, text)] = files.entry(section(name="mail", type=None, port=2525))
+    assert (entry.port, entry.disabled_because, severity) == (2525, None, "warning")
+    assert "mail/tcp is port 25 in" in text
+
+
+def test_a_unix_socket_needs_no_port(files):
+    entry, problems = files.entry(section(protocol=None, port=None, type=None, bind="/run/probe"))
+    assert (problems, entry.protocol, entry.bind, entry.port) == ([], "unix", "/run/probe", 0)
+
+
+def test_a_server_that_accepts_may_be_told_to_let_everybody_in(files):
+    text = "defaults\n{\nonly_from = 10.0.0.0\n}\n"
+    entry, problems = files.entry(text + section(wait="yes", only_from="0.0.0.0 ::"))
+    assert (problems, entry.disabled_because) == ([], None)
+
+
+def test_the_first_of_two_with_one_id_or_one_place_counts(files):
+    configuration = files.read(section() + section(port=7001) + section(id="other") + section(id="off", disable="yes"))
+    assert [entry.disabled_because and entry.disabled_because.partition(" from ")[0] for entry in
+            configuration.services] == [None, "has the id probe", "has its address, protocol and port", "disable = yes"]
+    assert [problem.severity for problem in configuration.problems] == ["error", "error"]
+
+
+# ------------------------------------------------------------------ defaults
+
+def test_lists_grow_and_shrink_from_the_defaults_wherever_those_stand(files):
+    defaults = "defaults\n{\nonly_from = 10.0.0.0\nonly_from = 11.0.0.0\nlog_on_success = PID\ninstances = 3\n}\n"
+    services = (section("only_from += 12.0.0.0\nonly_from -= 11.0.0.0", id="a") + section("instances = 9", id="b", port=1)
+                + section("only_from =\nlog_on_success = HOST", id="c", port=2))
+    for text in (defaults + services, services + defaults):
+        configuration = files.read(text)
+        a, b, c = configuration.services
+        assert configuration.problems == []
+        assert a.only_from == ["10.0.0.0/8", "12.0.0.0/8"] and b.only_from == ["10.0.0.0/8", "11.0.0.0/8"]
+        assert c.only_from == [] and c.log_on_success == {"HOST"} and a.log_on_success == {"PID"}
+        assert (a.instances, b.instances) == (3, 9)
+
+
+@pytest.mark.parametrize("text", [
+    "defaults\n{\nonly_from = no-such-thing/8\n}\n",
+    "defaults\n{\nonly_from=10.0.0.0\n}\n",
+    "defaults\n{\nonly_form = 10.0.0.0\n}\n",
+    "defaults\n{\nmax_load = 3\n}\n",
+    "defaults\n{\nuser = nobody\n}\n",
+    "default\n{\nonly_from = 10.0.0.0\n}\n",
+    "defaults\n{\n}\nonly_from = 10.0.0.0\n}\n",
+    "defaults\n{\n}\ndefaults\n{\n}\n",
+    "include HERE/missing\n",
+    "include relative\n",
+    "includedir HERE/missing\n",
+    "include HERE\n",
+    "include HERE/others\n",
+])
+def test_where_restrictions_may_be_lost_nothing_is_started(files, text):
+    files.write("others", "defaults\n{\nonly_from = 10.0.0.0\n}\n", mode=0o666)
+    configuration = files.read(text + section(id="a") + section(id="b", port=7001))
+    assert None not in states(configuration).values()
+    assert "error" in [problem.severity for problem in configuration.problems]
+
+
+@pytest.mark.parametrize("line", ["log_type = FILE /var/log/x", "banner = /etc/motd", "nice = 3", "colour = red"])
+def test_what_restricts_nothing_is_a_warning_in_defaults_too(files, line):
+    entry, [(severity, _)] = files.entry("defaults\n{\n" + line + "\n}\n" + section())
+    assert (entry.disabled_because, severity) == (None, "warning")
+
+
+def test_enabled_and_disabled_lists_of_ids(files):
+    services = section(id="a") + section(id="b", port=1) + section(id="c", port=2)
+    configuration = files.read("defaults\n{\nenabled = a b\nenabled += z\ndisabled = b\n}\n" + services)
+    assert states(configuration) == {
+        "a": None, "b": "is in disabled, in defaults", "c": "is not in enabled, in defaults"}
+    assert [(one.severity, one.text) for one in configuration.problems] == [
+        ("warning", "enabled: there is no service with the id z")]
+
+
+# ------------------------------------------------------------------ files
+
+def test_directories_are_read_in_the_order_of_octets_and_without_left_overs(files):
+    names = ("b", "B", "a", "é", "_", "a~", ".hidden", "a.rpmsave")
+    for number, name in enumerate(names):
+        files.write(f"more/{name}", section(id=name, port=number + 1))
+    os.mkdir(files.path("more/folder"))
+    os.symlink("nowhere", files.path("more/link"))
+    configuration = files.read(section(id="before") + "includedir HERE/more\n" + section(id="after", port=99))
+    assert [entry.id for entry in configuration.services] == ["before", "B", "_", "a", "b", "é", "after"]
+    assert [problem.severity for problem in configuration.problems] == ["warning", "warning"]
+    assert set(states(configuration).values()) == {None}
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o602])
+def test_nothing_is_used_of_a_file_that_others_may_write(files, mode):
+    files.write("more/bad", section(id="bad"), mode)
+    files.write("more/good", section(id="good"))
+    configuration = files.read("includedir HERE/more\n")
+    assert states(configuration) == {"good": None}
+    [problem] = configuration.problems
+    assert problem.severity == "error" and f"has mode {mode:o}" in problem.text
+
+
+def test_nothing_is_used_of_a_file_that_is_not_ours(files, monkeypatch):
+    files.write("more/bad", section())
+    if os.geteuid() == 0:
+        os.chown(files.path("more/bad"), 4711, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    configuration = files.read("include HERE/more/bad\n")
+    assert configuration.services == [] and "belongs to user" in configuration.problems[-1].text
+
+
+def test_a_directory_that_others_may_write_may_have_lost_a_file(files):
+    files.write("more/good", section())
+    os.chmod(files.path("more"), 0o777)
+    configuration = files.read("includedir HERE/more\n" + section())
+    assert [entry.path for entry in configuration.services] == [files.path("main")]
+    assert None not in states(configuration).values()
+
+
+def test_includes_that_go_in_circles_end(files):
+    files.write("one", section() + "include HERE/two\n")
+    files.write("two", "include HERE/main\n")
+    configuration = files.read("include HERE/one\n")
+    assert states(configuration) == {"probe": None}
+    [problem] = configuration.problems
+    assert problem.path == files.path("two") and "is read already" in problem.text
+
+
+def test_includes_within_includes_have_an_end(files):
+    for depth in range(20):
+        files.write(f"f{depth}", f"include HERE/f{depth + 1}\n")
+    [problem] = files.read("include HERE/f0\n" + section()).problems
+    assert "too deep" in problem.text
+
+
+@pytest.mark.parametrize("path", ["missing", "fifo", "folder", "large"])
+def test_what_is_no_file_is_one_problem(files, path):
+    os.mkfifo(files.path("fifo"))
+    os.mkdir(files.path("folder"))
+    files.write("large", "#" * (1 << 20) + "\n")
+    configuration = read(files.path(path))
+    [problem] = configuration.problems
+    assert (configuration.services, problem.path, problem.severity) == ([], files.path(path), "error")
+
+
+# ------------------------------------------------------------------ all of it
+
+LINES = st.lists(st.one_of(
+    st.sampled_from(["service a", "defaults", "{", "}", "include /etc/passwd", "includedir /dev", "disable = yes"]),
+    st.builds("{} {} {}".format, st.sampled_from(sorted(TABLE)), st.sampled_from(["=", "+=", "-="]),
+              st.sampled_from(["", "yes", "no", "1", "1 2", "stream", "tcp", "udp", "root", "/bin/sh", "10.0.0.0",
+                               "::1", "UNLIMITED", "UNLISTED", "NAMEINARGS", "A=1", "a", "\udcff", "٣"])),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12)), max_size=25)
+
+
+@given(LINES)
+def test_any_file_gives_services_and_problems_and_nothing_else(lines):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write("\n".join(lines).encode("utf-8", "surrogateescape"))
+        file.flush()
+        configuration = read(file.name)
+    errors = [problem for problem in configuration.problems if problem.severity == "error"]
+    for entry in configuration.services:
+        assert entry.disabled_because is None or entry.disabled_because in (
+            "disable = yes", "is in disabled, in defaults", "is not in enabled, in defaults") or errors
+        if entry.disabled_because is None:
+            assert entry.user and entry.server and entry.socket_type and (entry.port or entry.protocol == "unix")
+
+
+@pytest.mark.skipif(not os.path.exists(MANUAL), reason="xinetd.conf(5) is not installed")
+def test_every_attribute_of_the_manual_has_a_row():
+    with gzip.open(MANUAL, "rt", encoding="latin-1") as file:
+        manual = file.read()
+    names = re.findall(r"^\.TP[^\n]*\n\.B \"?([a-z0-9_]+)\"?$", manual, re.MULTILINE)
+    assert {"only_from", "cps", "umask", "rlimit_as"} <= set(names), "the manual is read rightly"
+    assert set(names) - set(TABLE) - {"include", "includedir", "stream", "dgram", "raw", "seqpacket"} == set()
