@@ -37,6 +37,7 @@ class Loop:
         self.stopping, self.paused_until, self.last = "", 0.0, time.monotonic()
         self.served, self.began = 0, self.last
         self.activity = activity
+        self.here = None                # the conversation that this very thread holds, in a child or one by one
         self.watch, self.act, self.accepting = poll(), {}, False
         self.waker = self._wake_on_signals()
         self.model = MODELS[self.options.model or program.service.model](self)
@@ -57,6 +58,8 @@ class Loop:
 
     def _told(self, number, _):
         self.stopping = signal.Signals(number).name
+        if self.here is not None:
+            self.here.hurry(self.options.grace)
 
     def wake(self):
         """Make the loop look round; other threads call this."""
@@ -81,7 +84,7 @@ class Loop:
             self._settle_log()
             for fd, _ in self.watch.poll(self._patience()):
                 self.act[fd]()
-            self.model.reap()
+            self.model.settle()
             if self._is_idle():
                 return "idle"
         return self._drain()
@@ -202,11 +205,11 @@ class Loop:
                 if one.ours:            # nobody would take these up from the queue after us
                     self._accept(one.sock)
                 self.watch.unregister(one.sock)
-        self.model.hurry(self.options.grace)
+        self.model.hurry()
         while self.model.active() and (left := end - time.monotonic()) > 0:
             for fd, _ in self.watch.poll(left * 1000):
                 self.act[fd]()
-            self.model.reap()
+            self.model.settle()
         self.model.cut()
         return self.stopping
 

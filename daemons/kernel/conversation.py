@@ -23,20 +23,51 @@ def new_session():
     return os.urandom(4).hex()
 
 
+class Outcome:
+    """How a conversation ended, for its `close` line; small enough to cross a pipe in one piece."""
+
+    __slots__ = ("commands", "lost", "reason", "received", "seconds", "sent", "why")
+
+    def __init__(self, reason, why, seconds, received, sent, commands, lost=0):
+        self.reason, self.why, self.seconds = reason, why, float(seconds)
+        self.received, self.sent, self.commands, self.lost = int(received), int(sent), int(commands), int(lost)
+
+    def packed(self):
+        """One line of octets, far below PIPE_BUF."""
+        return "\t".join([self.reason, self.why.replace("\t", " ").replace("\n", " ")[:200], f"{self.seconds:.6f}",
+                          f"{self.received}\t{self.sent}\t{self.commands}\t{self.lost}"])
+
+
 def converse(program, transport, peer, local, session):
-    """Hold one conversation and close it; never raises but for what is not an Exception."""
+    """Hold one conversation, from `open` to `close` in the log."""
+    log_open(program, session, peer, local, transport.secure)
+    log_close(session, hold(program, transport, peer, local, session))
+
+
+def log_open(program, session, peer, local, secure=False, pid=None):
+    """Say that a conversation begins, in the name of the process that holds it."""
+    name = {"name": _confirmed(peer)} if program.options.names else {}
+    log.event("open", pid, session=session, from_=peer, **name, to=local, via=program.via,
+              tls="yes" if secure else "no")
+
+
+def log_close(session, outcome, pid=None):
+    """Say that it is over, and how it ended."""
+    why = {"why": outcome.why} if outcome.why else {}
+    commands = {"commands": outcome.commands} if outcome.commands else {}
+    log.event("close", pid, session=session, reason=outcome.reason, **why, seconds=f"{outcome.seconds:.3f}",
+              in_=outcome.received, out=outcome.sent, **commands)
+
+
+def hold(program, transport, peer, local, session):
+    """Hold one conversation and close it; returns its Outcome, whatever happened."""
     options, began = program.options, time.monotonic()
     if options.session is not None:
         transport.end = began + options.session
     stream = Stream(transport, patience=program.patience, endings=program.service.endings,
                     peer=peer, local=local, session=session, log=log.event)
-    name = {"name": _confirmed(peer)} if options.names else {}
-    log.event("open", session=session, from_=peer, **name, to=local, via=program.via,
-              tls="yes" if transport.secure else "no")
     reason, why = _hold(program, stream)
-    commands = {"commands": stream.commands} if stream.commands else {}
-    log.event("close", session=session, reason=reason, **({"why": why} if why else {}),
-              seconds=f"{time.monotonic() - began:.3f}", in_=stream.received, out=stream.sent, **commands)
+    return Outcome(reason, why, time.monotonic() - began, stream.received, stream.sent, stream.commands)
 
 
 def _hold(program, stream):

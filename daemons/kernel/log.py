@@ -61,20 +61,23 @@ class _Log:
         self.events = {}
         self.waiting, self.lost, self.next_try = deque(), 0, 0.0
         self.lock = RLock()             # one that a signal handler may take again
+        self.pid = os.getpid()
         self.path = "/dev/log" if target == "syslog" else target
         self.sock = None
         self.to_stderr = target == "stderr"
         # journald reads <N> before a line as its priority (sd-daemon(3))
         self.journal = self.to_stderr and _is_journal(descriptors.errors)
 
-    def line(self, priority, text):
+    def line(self, priority, text, pid=None):
         """Queue one line and deliver what can be delivered."""
         if self.to_stderr:
-            return _print(f"<{priority}>{text}" if self.journal else f"{self._tag()}: {text}")
+            return _print(f"<{priority}>{text}" if self.journal else f"{self._tag(pid)}: {text}")
         if self.flags & syslog.LOG_PERROR:
-            _print(f"{self._tag()}: {text}")
+            _print(f"{self._tag(pid)}: {text}")
         with self.lock:
-            self.waiting.append(self._framed(priority, text))
+            if self.pid != os.getpid():         # a child now: what waits is the parent's to deliver
+                self.pid, self.waiting, self.lost = os.getpid(), deque(), 0
+            self.waiting.append(self._framed(priority, text, pid))
             if len(self.waiting) > BACKLOG:
                 self.waiting.popleft()
                 self.lost += 1
@@ -91,10 +94,10 @@ class _Log:
                 self.lost = 0
         return not self.lost
 
-    def _framed(self, priority, text):
+    def _framed(self, priority, text, pid=None):
         """The line as syslog(3) puts it into /dev/log."""
         stamp = time.strftime("%b %e %H:%M:%S")
-        data = f"<{self.facility | priority}>{stamp} {self._tag()}: {text}".encode()
+        data = f"<{self.facility | priority}>{stamp} {self._tag(pid)}: {text}".encode()
         return data if len(data) <= LONGEST else data[:LONGEST].decode("utf-8", "ignore").encode()
 
     def _send(self, data):
@@ -146,8 +149,8 @@ class _Log:
             os.write(console, data.partition(b">")[2] + b"\r\n")
             os.close(console)
 
-    def _tag(self):
-        return f"{self.ident}[{os.getpid()}]" if self.flags & syslog.LOG_PID else self.ident
+    def _tag(self, pid=None):
+        return f"{self.ident}[{pid or os.getpid()}]" if self.flags & syslog.LOG_PID else self.ident
 
 
 def start(ident, facility="daemon", priority="info", options=("pid",), target="syslog", events=()):
@@ -163,8 +166,11 @@ def start(ident, facility="daemon", priority="info", options=("pid",), target="s
         _state.connect()
 
 
-def event(name, /, **values):
-    """Log one declared event.  A key that is a Python word is written with a trailing underscore: from_."""
+def event(name, pid=None, /, **values):
+    """Log one declared event, of this process or of child `pid`.
+
+    A key that is a Python word is written with a trailing underscore: from_.
+    """
     known = _state.events[name]
     priority = PRIORITIES[known.priority]
     if not _state.mask & syslog.LOG_MASK(priority):
@@ -175,7 +181,7 @@ def event(name, /, **values):
         if key not in known.keys:
             raise KeyError(f"event {name} has no key {key}")
         words.append(f"{key}={quoted(value)}")
-    _state.line(priority, " ".join(words))
+    _state.line(priority, " ".join(words), pid)
 
 
 def crash(error, **values):
@@ -197,6 +203,8 @@ def complaints(last=False):
 
 def settle(seconds):
     """Wait at most so long for a slow syslogd to take what is waiting; returns the lines that it did not."""
+    if _state.pid != os.getpid():
+        return 0                        # a child that had nothing to say
     end = time.monotonic() + seconds
     while not _state.deliver() and _state.sock is not None:
         left = end - time.monotonic()
@@ -215,12 +223,6 @@ def backlog():
 def fileno():
     """The log's own descriptor, if it has one."""
     return _state.sock.fileno() if _state.sock is not None else None
-
-
-def forked():
-    """In a forked child: the lines that wait are the parent's to deliver."""
-    _state.waiting.clear()
-    _state.lost = 0
 
 
 def add_lost(count):

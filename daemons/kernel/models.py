@@ -12,7 +12,7 @@ import socket
 
 from . import descriptors, log
 from .addresses import local_of
-from .conversation import converse, new_session
+from .conversation import Outcome, converse, hold, log_close, log_open, new_session
 from .transport import SocketTransport
 
 STACK = 256 * 1024      # octets of address space for a thread's stack; only what is touched becomes memory
@@ -23,81 +23,81 @@ class OneByOne:
     """In the loop itself: no isolation, no second peer until the first is done."""
 
     def __init__(self, loop):
-        self.loop, self.transport = loop, None
+        self.loop = loop
 
     def begin(self, sock, peer):
         """Hold the conversation."""
-        self.transport = SocketTransport(sock)
-        previous = [(number, signal.signal(number, self._told)) for number in (signal.SIGTERM, signal.SIGHUP)]
-        converse(self.loop.program, self.transport, peer, local_of(sock), new_session())
-        self.transport = None
-        for number, handler in previous:
-            signal.signal(number, handler)
+        self.loop.here = SocketTransport(sock)
+        converse(self.loop.program, self.loop.here, peer, local_of(sock), new_session())
+        self.loop.here = None
         self.loop.ended(peer.source)
-
-    def _told(self, number, _):
-        self.loop.stopping = signal.Signals(number).name
-        self.transport.hurry(self.loop.options.grace)
 
     def active(self):
         """None is, whenever the loop looks."""
         return 0
 
-    def reap(self):
+    def settle(self):
         """Nothing to do."""
 
-    def hurry(self, grace):
-        """Nothing to do."""
+    def hurry(self):
+        """Nothing to do: the signal itself hurried the conversation."""
 
     def cut(self):
         """Nothing to do."""
 
 
 class Forking:
-    """In a forked child each: a crash, a leak or an intruder stays in there."""
+    """In a forked child each: a crash, a leak or an intruder stays in there.
+
+    The child only talks.  The parent logs for it, before and after: every page that a child touches must be copied
+    first, and the log is a hundred pages.  So there is a `close` even for a child that was killed.
+    """
 
     def __init__(self, loop):
-        self.loop, self.children = loop, {}
-        self.ledger, self.pen = os.pipe()       # children write here how many log lines they left behind
+        self.loop, self.children, self.begun, self.outcomes = loop, {}, [], {}
+        self.listeners = [one.sock.fileno() for one in loop.listeners]
+        self.ledger, self.pen = os.pipe()       # each child writes its outcome here, in one piece
         os.set_blocking(self.ledger, False)
-        os.set_blocking(self.pen, False)
-        loop.on(self.ledger, lambda: log.add_lost(len(os.read(self.ledger, 65536))))
+        loop.on(self.ledger, self._read_outcomes)
         gc.collect()
         gc.freeze()                     # shared pages stay shared: no collector touches what the parent made
 
     def begin(self, sock, peer):
         """Fork a child that holds the conversation; raises OSError when there is no process to be had."""
-        session = new_session()
+        session, local = new_session(), local_of(sock)
         pid = os.fork()
         if pid == 0:
-            self._child(sock, peer, session)
+            self._child(sock, peer, local, session)
         self.children[pid] = session, peer.source
+        self.begun.append((pid, session, peer, local))
         sock.close()
 
-    def _child(self, sock, peer, session):
+    def _child(self, sock, peer, local, session):
         status = 1
         try:
-            become_child()
-            transport = SocketTransport(sock)
-            hurry_on_signals(transport, self.loop.options.grace)
-            for one in self.loop.listeners:
-                os.close(one.sock.fileno())
-            converse(self.loop.program, transport, peer, local_of(sock), session)
+            for fd in self.listeners:
+                os.close(fd)
+            self.loop.here = transport = SocketTransport(sock)
+            if self.loop.stopping:              # told between the fork and now
+                transport.hurry(self.loop.options.grace)
+            outcome = hold(self.loop.program, transport, peer, local, session)
+            outcome.lost = log.settle(LINGER)
+            os.write(self.pen, f"{os.getpid()}\t{outcome.packed()}\n".encode("utf-8", "backslashreplace"))
             status = 0
         except BaseException as error:  # nothing may climb from a child into the parent's loop
             log.crash(error, session=session)
         finally:
-            lost = log.settle(LINGER)
-            if lost:
-                os.write(self.pen, bytes(min(lost, 4096)))
             os._exit(status)
 
     def active(self):
         """Children that were not reaped yet."""
         return len(self.children)
 
-    def reap(self):
-        """Take leave of every child that ended, and say so if it died of something."""
+    def settle(self):
+        """Log what began, reap what ended, log how."""
+        for pid, session, peer, local in self.begun:
+            log_open(self.loop.program, session, peer, local, pid=pid)
+        self.begun.clear()
         while self.children:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -105,20 +105,41 @@ class Forking:
                 break
             if pid == 0:
                 break
-            session, source = self.children.pop(pid, (None, None))
-            if session is None:
-                continue                # not ours: left to us by whoever started us
-            if status:
-                log.event("crash", session=session, pid=pid, status=how_it_died(status))
-            self.loop.ended(source)
+            if pid in self.children:            # else left to us by whoever was this process before
+                self._over(pid, status)
 
-    def hurry(self, grace):
-        """Pass the order to stop on to the children: each knows its own grace."""
+    def _over(self, pid, status):
+        session, source = self.children.pop(pid)
+        if pid not in self.outcomes:
+            self._read_outcomes()
+        outcome = self.outcomes.pop(pid, None)
+        if status:
+            log.event("crash", session=session, pid=pid, status=how_it_died(status))
+        log_close(session, outcome or Outcome("crash", "", 0, 0, 0, 0), pid)
+        self.loop.ended(source)
+
+    def _read_outcomes(self):
+        try:
+            data = os.read(self.ledger, 1 << 20)
+        except BlockingIOError:
+            return
+        for line in data.decode("utf-8", "replace").splitlines():
+            pid, *fields = line.split("\t")
+            outcome = self.outcomes[int(pid)] = Outcome(*fields)
+            if outcome.lost:
+                log.add_lost(outcome.lost)
+
+    def hurry(self):
+        """Pass the order to stop on to the children: each knows the grace."""
         self._signal(signal.SIGTERM)
 
     def cut(self):
         """End those that outlived the grace."""
         self._signal(signal.SIGKILL)
+        while self.children:
+            pid, status = os.waitpid(-1, 0)
+            if pid in self.children:
+                self._over(pid, status)
 
     def _signal(self, number):
         for pid in self.children:       # not reaped yet, so nobody else can have the number
@@ -158,10 +179,10 @@ class Threading:
         """Threads that are still talking."""
         return len(self.live)
 
-    def reap(self):
-        """Threads need none."""
+    def settle(self):
+        """Nothing to do: threads log for themselves and leave nothing behind."""
 
-    def hurry(self, grace):
+    def hurry(self):
         """Nothing to do: the loop waits for the grace."""
 
     def cut(self):
@@ -174,24 +195,6 @@ class Threading:
 
 
 MODELS = {"one": OneByOne, "fork": Forking, "thread": Threading}
-
-
-def become_child():
-    """In a forked child: signals, collector and complaints are no longer the parent's."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    descriptors.leave_complaints()
-    log.forked()
-
-
-def hurry_on_signals(transport, grace):
-    """SIGTERM and SIGHUP let the conversation finish within the grace."""
-
-    def told(number, frame):
-        transport.hurry(grace)
-
-    signal.signal(signal.SIGTERM, told)
-    signal.signal(signal.SIGHUP, told)
 
 
 def how_it_died(status):

@@ -117,8 +117,11 @@ def account(draft: Draft) -> None:
         draft.refuse(f"there is no group {group!r}", "group")
     if not _exists(user, pwd.getpwnam):
         draft.refuse(f"there is no user {user!r}", "user")
-    elif user.isdigit() and not group and int(user) not in {one.pw_uid for one in pwd.getpwall()}:
-        draft.refuse(f"user {user} has no account, which would tell the group: say group, too", "user")
+    elif user.isdigit() and not group:
+        try:
+            pwd.getpwuid(int(user))
+        except KeyError:
+            draft.refuse(f"user {user} has no account, which would tell the group: say group, too", "user")
 
 
 def _exists(name: str, look_up: Callable[[str], object]) -> bool:
@@ -169,7 +172,7 @@ def waiting(draft: Draft) -> None:
     """A server that accepts its own peers meets them before we do."""
     entry = draft.entry
     anybody = entry.only_from is None or ANYBODY.issubset(entry.only_from)
-    if not entry.wait or entry.protocol == "unix" or anybody and not entry.no_access:
+    if not entry.wait or entry.protocol == "unix" or (anybody and not entry.no_access):
         return
     slot = "only_from" if entry.no_access == [] else "no_access"
     if entry.socket_type == "stream":

@@ -71,7 +71,7 @@ def _check_count(expected: int, given: int) -> None:
 def _unknown(name: str) -> tuple[str, str]:
     from difflib import get_close_matches  # only for those who misspell
 
-    near = get_close_matches(name, TABLE, 1, 0.75)
+    near = get_close_matches(name, TABLE, 1, 0.8)
     text = f"unknown attribute {name[:40]!r}" + (f": is it {near[0]}?" if near else "")
     closed = name.startswith("rlimit_") or any(TABLE[one].restricts for one in near)
     return ERROR if closed else WARNING, text

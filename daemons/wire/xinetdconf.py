@@ -105,7 +105,7 @@ class _Reading:
 
     def take(self, text: str, line: int) -> None:
         words = _words(text)
-        if any(char < " " and char != "\t" or char == "\x7f" for char in text):
+        if any((char < " " and char != "\t") or char == "\x7f" for char in text):
             self.broken(line, f"control character in {_short(text)}")
         elif self.section is None:
             self.outside(words, line)

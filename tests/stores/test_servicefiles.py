@@ -288,7 +288,8 @@ def test_the_first_of_two_with_one_id_or_one_place_counts(files):
 
 def test_lists_grow_and_shrink_from_the_defaults_wherever_those_stand(files):
     defaults = "defaults\n{\nonly_from = 10.0.0.0\nonly_from = 11.0.0.0\nlog_on_success = PID\ninstances = 3\n}\n"
-    services = (section("only_from += 12.0.0.0\nonly_from -= 11.0.0.0", id="a") + section("instances = 9", id="b", port=1)
+    services = (section("only_from += 12.0.0.0\nonly_from -= 11.0.0.0", id="a")
+                + section("instances = 9", id="b", port=1)
                 + section("only_from =\nlog_on_success = HOST", id="c", port=2))
     for text in (defaults + services, services + defaults):
         configuration = files.read(text)

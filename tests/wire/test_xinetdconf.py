@@ -112,7 +112,8 @@ def test_a_file_from_elsewhere_is_told_once_that_its_lines_end_in_cr():
 
 
 LINES = st.lists(st.one_of(
-    st.sampled_from([*KEYWORDS, *OPERATORS, "{", "}", "#", "service a", "x = y", "x\t+= y z", "\r", "\0", "include /a"]),
+    st.sampled_from([*KEYWORDS, *OPERATORS, "{", "}", "#", "service a", "x = y", "x\t+= y z", "\r", "\0",
+                     "include /a"]),
     st.text(max_size=12)), max_size=25)
 
 
@@ -123,5 +124,5 @@ def test_any_text_gives_statements_and_problems_and_nothing_else(lines):
     assert all(isinstance(one, Problem) and 1 <= one.line <= max(1, len("\n".join(lines).split("\n"))) for one in found)
     attributes = [a for one in statements if isinstance(one, Section) for a in one.attributes]
     assert all(isinstance(a, Attribute) and a.name and a.operator in OPERATORS for a in attributes)
-    if any(isinstance(one, Stray) or isinstance(one, Section) and not one.whole for one in statements):
+    if any(isinstance(one, Stray) or (isinstance(one, Section) and not one.whole) for one in statements):
         assert found, "what is not understood is said"
