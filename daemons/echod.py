@@ -4,19 +4,24 @@ from daemons.kernel.serve import main
 from daemons.kernel.service import Option, Service
 from daemons.kernel.values import size
 
+NO_END = 1 << 62
+
 SERVICE = Service("echod", port=7, rfcs=(862,), sockets=("stream", "dgram"),
                   about="Send back whatever is sent.",
-                  options=(Option("most", size, None, "octets to echo in one conversation"),))
+                  options=(Option("most", size, "0", "octets to echo in one conversation; 0 for no end"),))
 
 
 def talk(stream, options):
-    while data := stream.some():
+    """RFC 862, TCP: until the calling user terminates the connection; what is underway still goes back."""
+    left = options.most or NO_END
+    while left and (data := stream.some(left)):
         stream.send(data)
-        if options.most is not None and stream.received >= options.most:
-            return "most"
+        left -= len(data)
+    return "done" if left else "most"
 
 
 def answer(packet, options):
+    """RFC 862, UDP: the data, in one datagram."""
     return packet.data
 
 

@@ -8,6 +8,7 @@ longest match wins, and between equals the refusal.  A name counts only if it le
 
 import socket
 
+from .addresses import Address
 from .dial import name_of
 
 
@@ -16,11 +17,11 @@ class Network:
 
     __slots__ = ("bits", "length", "packed")
 
-    def __init__(self, packed, length):
+    def __init__(self, packed: bytes, length: int) -> None:
         self.packed, self.length = packed, length
         self.bits = int.from_bytes(packed, "big") >> (len(packed) * 8 - length)
 
-    def match(self, packed):
+    def match(self, packed: bytes) -> int | None:
         """How many bits match, for the longest to win; None if the address is outside."""
         if len(packed) != len(self.packed):
             return None
@@ -34,10 +35,10 @@ class Name:
 
     __slots__ = ("name",)
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name.lower()
 
-    def match(self, name):
+    def match(self, name: str) -> int | None:
         """As Network.match: a name counts as an exact address, a domain by its length below that."""
         if name == self.name:
             return 128
@@ -46,9 +47,13 @@ class Name:
         return None
 
 
-def networks(text):
+Pattern = Network | Name
+
+
+def networks(text: str) -> list[Pattern]:
     """Networks and names, separated by commas or blanks."""
-    patterns, word, depth = [], "", 0
+    patterns: list[Pattern] = []
+    word, depth = "", 0
     for char in text + " ":
         depth += (char == "{") - (char == "}")
         if char in ", \t" and depth == 0:
@@ -62,7 +67,7 @@ def networks(text):
     return patterns
 
 
-def pattern(word):
+def pattern(word: str) -> list[Pattern]:
     """One pattern as a list of Network or Name objects; raises ValueError."""
     head, brace, tail = word.partition("{")
     if brace:
@@ -86,12 +91,13 @@ def pattern(word):
     return [Network(packed, most)]
 
 
-def denied(peer, only_from, no_access):
+def denied(peer: Address, only_from: list[Pattern] | None, no_access: list[Pattern] | None) -> str | None:
     """Why this Address may not come in, or None.  No address at all (a pipe, a Unix socket) is local: welcome."""
-    if not peer.host or only_from is None and not no_access:
+    if not peer.host or (only_from is None and not no_access):
         return None
-    packed = _packed(peer.host.partition("%")[0])
-    confirmed = None
+    packed, confirmed = _packed(peer.host.partition("%")[0]), None
+    if packed is None:
+        return "no-address"             # whoever that is, no rule could be held against them
     if any(isinstance(one, Name) for one in (only_from or []) + (no_access or [])):
         confirmed = name_of(peer.host)
     refused = _longest(no_access or [], packed, confirmed)
@@ -103,12 +109,12 @@ def denied(peer, only_from, no_access):
     return "no-access" if refused is not None and refused >= allowed else None
 
 
-def _longest(patterns, packed, name):
+def _longest(patterns: list[Pattern], packed: bytes, name: str | None) -> int | None:
     found = [one.match(name or "") if isinstance(one, Name) else one.match(packed) for one in patterns]
     return max((length for length in found if length is not None), default=None)
 
 
-def _packed(text):
+def _packed(text: str) -> bytes | None:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             return socket.inet_pton(family, text)
@@ -117,6 +123,6 @@ def _packed(text):
     return None
 
 
-def _is_name(word):
+def _is_name(word: str) -> bool:
     letters = word.replace("-", "").replace(".", "").replace("_", "")
     return letters.isascii() and letters.isalnum() and not letters.isdigit() and ".." not in word

@@ -3,11 +3,13 @@
 Never imported by a running program.
 """
 
+from .service import Service
+
 LIBRARY = "/usr/local/lib/fd0"
 MADE = "Made by `fd0 units` from the declaration in daemons/{name}.py; a test holds the two together."
 
 
-def files(service, library=LIBRARY):
+def files(service: Service, library: str = LIBRARY) -> dict[str, str]:
     """All service files of a program: path below the project's root -> text."""
     made = {f"xinetd.d/{service.name}": xinetd(service, library),
             f"systemd/fd0-{service.name}.socket": systemd_socket(service),
@@ -18,13 +20,13 @@ def files(service, library=LIBRARY):
     return made
 
 
-def stub(name, library=LIBRARY, python="/usr/bin/python3"):
+def stub(name: str, library: str = LIBRARY, python: str = "/usr/bin/python3") -> str:
     """The file that a launcher starts: isolated from the environment (-I) and from site-packages (-S)."""
     return (f"#!{python} -IS\nimport sys\nsys.path.append({library!r})\n"
             f"from daemons.kernel.launch import launch\nlaunch({name!r})\n")
 
 
-def xinetd(service, library=LIBRARY, **changes):
+def xinetd(service: Service, library: str = LIBRARY, **changes: str | None) -> str:
     """xinetd.d/NAME: one entry for each kind of socket."""
     rfcs = f" ({', '.join(f'RFC {number}' for number in service.rfcs)})" if service.rfcs else ""
     head = [f"# {service.name}: {service.about.rstrip('.')}{rfcs}.", f"# {MADE.format(name=service.name)}",
@@ -33,7 +35,7 @@ def xinetd(service, library=LIBRARY, **changes):
     return "\n".join(head) + "\n" + "".join(_entry(service, library, sort, changes) for sort in service.sockets)
 
 
-def _entry(service, library, sort, changes):
+def _entry(service: Service, library: str, sort: str, changes: dict[str, str | None]) -> str:
     stream = sort == "stream"
     rows = [
         ("# say no here to switch the service on", "disable", "yes"),
@@ -58,18 +60,18 @@ def _entry(service, library, sort, changes):
     ]
     lines = []
     for comment, name, value in rows:
-        value = changes.get(name, value)
-        if value is None:
+        chosen = changes.get(name, value)
+        if chosen is None:
             continue
         if comment:
             lines.append(f"\t{comment}".replace("\n", "\n\t"))
-        lines.append(f"\t{name:15} = {value}".rstrip())
+        lines.append(f"\t{name:15} = {chosen}".rstrip())
     lines += [f"\t{name:15} = {value}" for name, value in changes.items()
               if value is not None and name not in [row[1] for row in rows]]
     return f"\nservice {service.protocol}\n{{\n" + "\n".join(lines) + "\n}\n"
 
 
-def _wait_row(service, stream):
+def _wait_row(service: Service, stream: bool) -> tuple[str, str, str]:
     if not stream:
         return "# one process reads the socket, and leaves when it is idle", "wait", "yes"
     return ("# no: a process for each connection, and xinetd's own limits apply.  yes: the program accepts itself, at\n"
@@ -77,7 +79,7 @@ def _wait_row(service, stream):
             "# server_args = --per-source=20 --only-from=192.0.2.0/24 instead", "wait", "no")
 
 
-def systemd_socket(service, each=False):
+def systemd_socket(service: Service, each: bool = False) -> str:
     """fd0-NAME.socket: one socket unit for all that the program serves."""
     lines = [f"# {MADE.format(name=service.name)}"]
     if each:
@@ -98,7 +100,7 @@ def systemd_socket(service, each=False):
     return "\n".join(lines) + "\n"
 
 
-def systemd_service(service, library=LIBRARY, each=False):
+def systemd_service(service: Service, library: str = LIBRARY, each: bool = False) -> str:
     """fd0-NAME.service, or the template that starts for each connection."""
     unit = _unit(service, each)
     lines = [f"# {MADE.format(name=service.name)}",
@@ -118,17 +120,17 @@ def systemd_service(service, library=LIBRARY, each=False):
     return "\n".join(lines) + "\n"
 
 
-def _unit(service, each):
+def _unit(service: Service, each: bool) -> str:
     return f"fd0-{service.name}-each" if each else f"fd0-{service.name}"
 
 
-def _identity(service):
+def _identity(service: Service) -> list[str]:
     if service.user == "nobody":
         return ["# a user that exists while the program runs", "DynamicUser=yes"]
     return [f"User={service.user}"]
 
 
-def _sandbox(service):
+def _sandbox(service: Service) -> list[str]:
     """What the program can do without, which is nearly everything: its socket is already there."""
     calls = "network" in service.needs
     netlink = "netlink" in service.needs

@@ -9,15 +9,19 @@ What is then written to descriptor 2 is read back by `complaints` and logged, li
 import os
 import stat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 NULL = "/dev/null"
 
-sheltered = False   # has it been done?
-errors = None       # the descriptor on which a person or a log collector reads us, None where that is the client
-reader = None       # where the lines written to descriptor 2 come out, None where descriptor 2 was left alone
-_rest = b""         # the beginning of a complaint whose end is still to come
+sheltered = False           # has it been done?
+errors: int | None = None   # the descriptor on which a person or a log collector reads us, None where that is the client
+reader: int | None = None   # where the lines written to descriptor 2 come out, None where descriptor 2 was left alone
+_rest = b""                 # the beginning of a complaint whose end is still to come
 
 
-def shelter():
+def shelter() -> None:
     """Keep what we write by accident from the client.  Descriptor 0 stays until it has been looked at."""
     global errors, reader, sheltered
     sheltered = True
@@ -41,21 +45,21 @@ def shelter():
         os.close(null)
 
 
-def take_output():
+def take_output() -> int:
     """Move the conversation's output pipe away from descriptor 1; returns its new descriptor."""
     output = os.dup(1)
     silence(1)
     return output
 
 
-def silence(fd):
+def silence(fd: int) -> None:
     """Put /dev/null on a descriptor."""
     null = os.open(NULL, os.O_RDWR)
     os.dup2(null, fd)
     os.close(null)
 
 
-def complaints():
+def complaints() -> "Iterator[bytes]":
     """Yield the lines that were written to descriptor 2 since the last call, without waiting."""
     global _rest
     while reader is not None:
@@ -72,7 +76,7 @@ def complaints():
             break
 
 
-def last_complaints():
+def last_complaints() -> "Iterator[bytes]":
     """Yield what `complaints` would, and a last line that nobody ended."""
     global _rest
     yield from complaints()
@@ -81,7 +85,7 @@ def last_complaints():
         _rest = b""
 
 
-def leave_complaints():
+def leave_complaints() -> None:
     """Let a forked child complain to its parent, who reads for both."""
     global reader, _rest
     if reader is not None:
@@ -89,7 +93,7 @@ def leave_complaints():
     reader, _rest = None, b""
 
 
-def _identity(fd):
+def _identity(fd: int) -> tuple[int, int, int] | None:
     try:
         status = os.fstat(fd)
     except OSError:

@@ -3,12 +3,18 @@
 import os
 import site
 import sys
+from collections.abc import Iterable
+from socket import socket
 
 from . import descriptors, log
-from .options import Misuse
+from .options import Misuse, Options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 
-def background(options, sockets):
+def background(options: Options, sockets: Iterable[socket]) -> "AbstractContextManager[object]":
     """A context in which the process is a daemon and its pid file names it; raises Misuse."""
     if sys.flags.no_site:
         site.main()                     # installed programs start without site-packages
@@ -20,17 +26,18 @@ def background(options, sockets):
     keep = [sock.fileno() for sock in sockets]
     keep += [fd for fd in (log.fileno(), descriptors.reader) if fd is not None]
     pid_file = PidFile(options.pid_file) if options.pid_file else None
-    return DaemonContext(files_preserve=keep, pidfile=pid_file, umask=0o022, detach_process=True,
-                         signal_map={}, prevent_core=False)
+    context: AbstractContextManager[object] = DaemonContext(
+        files_preserve=keep, pidfile=pid_file, umask=0o022, detach_process=True, signal_map={}, prevent_core=False)
+    return context
 
 
 class PidFile:
     """Our process id in a file for as long as we run; one that names a living process stops the start."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
 
-    def __enter__(self):
+    def __enter__(self) -> "PidFile":
         while True:
             try:
                 fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -41,11 +48,10 @@ class PidFile:
         os.close(fd)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         os.unlink(self.path)
-        return False
 
-    def _stale(self):
+    def _stale(self) -> None:
         """Remove the file of a process that is gone; raises Misuse while it lives."""
         with open(self.path, encoding="ascii", errors="replace") as file:
             text = file.read().strip()

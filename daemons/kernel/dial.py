@@ -6,12 +6,17 @@ in a minute either (refuse), what could not be asked may be known then (try late
 
 import socket
 import time
+from collections.abc import Iterable
 from select import POLLIN, poll
 
 from .addresses import address, local_of, peer_of
 from .ends import End, Late
 from .stream import Stream
 from .transport import SocketTransport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class NoSuchName(End):
@@ -35,7 +40,7 @@ class NotReached(End):
 _NEVER = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME), socket.EAI_FAIL)
 
 
-def addresses_of(name, port=0):
+def addresses_of(name: str, port: int = 0) -> "list[tuple[int, Any]]":
     """The (family, socket address) pairs of a host name, in the resolver's order; NoSuchName or NoAnswer."""
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
@@ -46,7 +51,7 @@ def addresses_of(name, port=0):
     return [(family, where) for family, _, _, _, where in found]
 
 
-def name_of(host):
+def name_of(host: str) -> str | None:
     """The name of an address, if that name leads back to it; None without one.  Never raises."""
     try:
         name = socket.getnameinfo((host, 0), socket.NI_NAMEREQD)[0].rstrip(".").lower()
@@ -56,7 +61,8 @@ def name_of(host):
     return name if host.partition("%")[0] in found else None
 
 
-def call(name, port, *, seconds=30.0, patience=60.0, source=None, endings="lf"):
+def call(name: str, port: int, *, seconds: float = 30.0, patience: float = 60.0, source: str | None = None,
+         endings: str = "lf") -> Stream:
     """A Stream to the first address of `name` that answers, all attempts within `seconds`.
 
     `source` is the address to call from.  Raises NoSuchName, NoAnswer, Late and NotReached.
@@ -83,7 +89,8 @@ def call(name, port, *, seconds=30.0, patience=60.0, source=None, endings="lf"):
     raise NotReached(", ".join(refusals))
 
 
-def await_call(listener, *, seconds=30.0, patience=60.0, peer=None, endings="lf"):
+def await_call(listener: socket.socket, *, seconds: float = 30.0, patience: float = 60.0, peer: str | None = None,
+               endings: str = "lf") -> Stream:
     """A Stream from the first caller at `listener`, or the first from host `peer`; raises Late."""
     deadline = time.monotonic() + seconds
     watch = poll()
@@ -102,6 +109,6 @@ def await_call(listener, *, seconds=30.0, patience=60.0, peer=None, endings="lf"
     raise Late(f"nobody called within {seconds:g} seconds")
 
 
-def _stream(sock, patience, endings):
+def _stream(sock: socket.socket, patience: float, endings: str) -> Stream:
     return Stream(SocketTransport(sock), patience=patience, endings=endings,
                   peer=peer_of(sock), local=local_of(sock))

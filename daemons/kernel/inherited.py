@@ -8,9 +8,16 @@ import os
 import socket
 import stat
 import sys
+from collections.abc import Callable, Mapping, MutableMapping
 
 from . import descriptors
 from .addresses import local_of, peer_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .options import Options
 
 FIRST = 3               # SD_LISTEN_FDS_START, sd_listen_fds(3)
 
@@ -25,12 +32,16 @@ class Given:
     """One thing to serve: a socket, or for a conversation on pipes or a terminal two descriptors."""
 
     __slots__ = ("input", "kind", "name", "ours", "output", "sock")
+    sock: socket.socket         # None on pipes and terminals
+    input: int                  # None on sockets, as output is
+    output: int
 
-    def __init__(self, kind, sock=None, name="", ours=False, pipes=(None, None)):
+    def __init__(self, kind: str, sock: "Any" = None, name: str = "", ours: bool = False,
+                 pipes: "tuple[Any, Any]" = (None, None)) -> None:
         self.kind, self.sock, self.name, self.ours = kind, sock, name, ours
         self.input, self.output = pipes
 
-    def __str__(self):
+    def __str__(self) -> str:
         if self.sock is None:
             return self.kind
         family = socket.AddressFamily(self.sock.family).name.removeprefix("AF_").lower()
@@ -39,7 +50,7 @@ class Given:
         return f"{family} {self.kind} at {local_of(self.sock)}{peer} on descriptor {self.sock.fileno()}{name}"
 
 
-def look(options, warn):
+def look(options: "Options", warn: Callable[[str], None]) -> list[Given]:
     """Everything that we were given, in order; raises Nothing.  `warn(text)` gets what looks like a mistake."""
     passed = listen_fds(os.environ, os.getpid(), options.listen_fds, warn)
     names = listen_names(os.environ, len(passed))
@@ -55,7 +66,7 @@ def look(options, warn):
                   "or say --listen=127.0.0.1:PORT")
 
 
-def listen_fds(environ, pid, always, warn):
+def listen_fds(environ: Mapping[str, str], pid: int, always: str, warn: Callable[[str], None]) -> list[int]:
     """The descriptors that systemd passed to us (sd_listen_fds(3)), set close-on-exec."""
     count = environ.get("LISTEN_FDS", "")
     if not (count.isascii() and count.isdigit() and 0 < int(count) < 4096):
@@ -73,7 +84,7 @@ def listen_fds(environ, pid, always, warn):
     return passed
 
 
-def _addressed(environ, pid, warn):
+def _addressed(environ: Mapping[str, str], pid: int, warn: Callable[[str], None]) -> bool:
     """Are the descriptors meant for this process?  If not, say so with both ids: a wrapper stands between us."""
     meant = environ.get("LISTEN_PID", "")
     if meant != str(pid):
@@ -91,20 +102,20 @@ def _addressed(environ, pid, warn):
     return True
 
 
-def listen_names(environ, count):
+def listen_names(environ: Mapping[str, str], count: int) -> list[str]:
     """A name for each descriptor: names may be missing, too few, or twice the same (one for IPv4, one for IPv6)."""
-    names = environ.get("LISTEN_FDNAMES", "")
-    names = names.split(":") if names else []
+    text = environ.get("LISTEN_FDNAMES", "")
+    names = text.split(":") if text else []
     return (names + ["unknown"] * count)[:count]
 
 
-def forget_launcher(environ):
+def forget_launcher(environ: MutableMapping[str, str]) -> None:
     """Drop what was addressed to us alone, before any program that we start could believe it."""
     for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"):
         environ.pop(name, None)
 
 
-def standard_input(listen=None):
+def standard_input(listen: list[tuple[str, int | None]] | None = None) -> Given | None:
     """What is on descriptor 0, or None; afterwards /dev/null is there."""
     try:
         mode = os.fstat(0).st_mode
@@ -126,7 +137,7 @@ def standard_input(listen=None):
     return None
 
 
-def kind_of(sock, name):
+def kind_of(sock: socket.socket, name: str) -> Given:
     """A socket by what the kernel says of it."""
     if sock.type == socket.SOCK_DGRAM:
         return Given(DATAGRAMS, sock, name)
@@ -135,7 +146,7 @@ def kind_of(sock, name):
     return Given(CONNECTION, sock, name)
 
 
-def own(options):
+def own(options: "Options") -> list[Given]:
     """The sockets that --listen asks for, of each kind that the program serves."""
     from . import listening             # a launched program binds nothing
     given = []
@@ -151,7 +162,7 @@ def own(options):
     return given
 
 
-def launcher():
+def launcher() -> str:
     """Who started us: the name of our parent process, "unknown" where /proc does not tell."""
     try:
         with open(f"/proc/{os.getppid()}/comm", "rb") as file:
@@ -160,7 +171,16 @@ def launcher():
         return "unknown"
 
 
-def _described(fd):
+def name_process(name: str) -> None:
+    """Be known by the program's name, not the interpreter's, to ps(1) and to those whom we launch."""
+    try:
+        with open("/proc/self/comm", "wb") as file:
+            file.write(name.encode())
+    except OSError:                     # a sandbox without /proc: nobody looks there either
+        return
+
+
+def _described(fd: int) -> str:
     try:
         return os.readlink(f"/proc/self/fd/{fd}")
     except OSError:

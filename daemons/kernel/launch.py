@@ -18,4 +18,4 @@ def launch(name):
         log.start(name)
         log.crash(error)
         serve.leave(serve.LATER)
-    program.main(program.SERVICE, *(getattr(program, part, None) for part in ("talk", "answer", "setup")))
+    program.main(program.SERVICE, *(getattr(program, part, None) for part in ("talk", "answer", "setup", "run")))

@@ -12,10 +12,15 @@ import syslog
 import time
 from _thread import RLock               # threading itself would cost every fork its at-fork handler
 from collections import deque
+from collections.abc import Iterable
 from select import POLLOUT, poll
 
 from . import descriptors
 from .service import Event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
 
 BACKLOG = 1000          # lines kept for a syslogd that does not read
 LONGEST = 4000          # octets in a line: every receiver takes 4,096 (rsyslogd cuts at 8,096)
@@ -49,26 +54,27 @@ EVENTS = (
     Event("explain", "notice", "what is", "what --explain found out"),
 )
 
-_state = None           # what `start` was told; before that, events go to descriptor 2 at worst
+_state: "_Log"          # what `start` was told
 
 
 class _Log:
     """Where lines go, and those that could not go yet."""
 
-    def __init__(self, ident, facility, priority, flags, target):
+    def __init__(self, ident: str, facility: str, priority: str, flags: int, target: str) -> None:
         self.ident, self.facility, self.flags = ident, FACILITIES[facility], flags
         self.mask = syslog.LOG_UPTO(PRIORITIES[priority])
-        self.events = {}
-        self.waiting, self.lost, self.next_try = deque(), 0, 0.0
+        self.events: dict[str, Event] = {}
+        self.waiting: deque[bytes] = deque()
+        self.lost, self.next_try = 0, 0.0
         self.lock = RLock()             # one that a signal handler may take again
         self.pid = os.getpid()
         self.path = "/dev/log" if target == "syslog" else target
-        self.sock = None
+        self.sock: socket.socket | None = None
         self.to_stderr = target == "stderr"
         # journald reads <N> before a line as its priority (sd-daemon(3))
         self.journal = self.to_stderr and _is_journal(descriptors.errors)
 
-    def line(self, priority, text, pid=None):
+    def line(self, priority: int, text: str, pid: int | None = None) -> None:
         """Queue one line and deliver what can be delivered."""
         if self.to_stderr:
             return _print(f"<{priority}>{text}" if self.journal else f"{self._tag(pid)}: {text}")
@@ -83,7 +89,7 @@ class _Log:
                 self.lost += 1
             self.deliver()
 
-    def deliver(self):
+    def deliver(self) -> bool:
         """Hand over waiting lines, oldest first, until one is not taken; True when none is left."""
         with self.lock:
             while self.waiting:
@@ -94,17 +100,18 @@ class _Log:
                 self.lost = 0
         return not self.lost
 
-    def _framed(self, priority, text, pid=None):
+    def _framed(self, priority: int, text: str, pid: int | None = None) -> bytes:
         """The line as syslog(3) puts it into /dev/log."""
         stamp = time.strftime("%b %e %H:%M:%S")
         data = f"<{self.facility | priority}>{stamp} {self._tag(pid)}: {text}".encode()
         return data if len(data) <= LONGEST else data[:LONGEST].decode("utf-8", "ignore").encode()
 
-    def _send(self, data):
-        if self.sock is None and not self.connect():
+    def _send(self, data: bytes) -> bool:
+        sock = self.sock or self.connect()
+        if sock is None:
             return False
         try:
-            self.sock.send(data, socket.MSG_DONTWAIT)
+            sock.send(data, socket.MSG_DONTWAIT)
             return True
         except BlockingIOError:         # alive, but it does not read
             return False
@@ -112,48 +119,50 @@ class _Log:
             self.close()
             return self._resend(data)
 
-    def _resend(self, data):
-        if not self.connect():
+    def _resend(self, data: bytes) -> bool:
+        sock = self.connect()
+        if sock is None:
             return False
         try:
-            self.sock.send(data, socket.MSG_DONTWAIT)
+            sock.send(data, socket.MSG_DONTWAIT)
         except OSError:
             self._console(data)
             return False
         return True
 
-    def connect(self):
-        """Find the syslogd; False when it is not there, which is then believed for a second."""
+    def connect(self) -> socket.socket | None:
+        """Find the syslogd; None when it is not there, which is then believed for a second."""
         now = time.monotonic()
         if now < self.next_try:
-            return False
+            return None
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             sock.connect(self.path)
         except OSError:
             sock.close()
             self.next_try = now + AGAIN
-            return False
+            return None
         self.sock = sock
-        return True
+        return sock
 
-    def close(self):
+    def close(self) -> None:
         """Forget the socket."""
         sock, self.sock = self.sock, None
         if sock is not None:
             sock.close()
 
-    def _console(self, data):
+    def _console(self, data: bytes) -> None:
         if self.flags & syslog.LOG_CONS:
             console = os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.write(console, data.partition(b">")[2] + b"\r\n")
             os.close(console)
 
-    def _tag(self, pid=None):
+    def _tag(self, pid: int | None = None) -> str:
         return f"{self.ident}[{pid or os.getpid()}]" if self.flags & syslog.LOG_PID else self.ident
 
 
-def start(ident, facility="daemon", priority="info", options=("pid",), target="syslog", events=()):
+def start(ident: str, facility: str = "daemon", priority: str = "info", options: Iterable[str] = ("pid",),
+          target: str = "syslog", events: tuple[Event, ...] = ()) -> None:
     """Open the log as openlog(3) and setlogmask(3) would; `target` is syslog, stderr or a socket's path."""
     global _state
     flags = 0
@@ -166,7 +175,7 @@ def start(ident, facility="daemon", priority="info", options=("pid",), target="s
         _state.connect()
 
 
-def event(name, pid=None, /, **values):
+def event(name: str, pid: int | None = None, /, **values: object) -> None:
     """Log one declared event, of this process or of child `pid`.
 
     A key that is a Python word is written with a trailing underscore: from_.
@@ -184,7 +193,7 @@ def event(name, pid=None, /, **values):
     _state.line(priority, " ".join(words), pid)
 
 
-def crash(error, **values):
+def crash(error: BaseException, **values: object) -> None:
     """Log an exception that nobody foresaw, on one line: what it is, and where, innermost first."""
     places, step = [], error.__traceback__
     while step is not None:
@@ -194,14 +203,14 @@ def crash(error, **values):
     event("crash", **values, error=f"{type(error).__name__}: {error}", at=" < ".join(places[:-9:-1]))
 
 
-def complaints(last=False):
+def complaints(last: bool = False) -> None:
     """Log what was written to descriptor 2."""
     for line in descriptors.last_complaints() if last else descriptors.complaints():
         if line.strip():
             event("stderr", text=line)
 
 
-def settle(seconds):
+def settle(seconds: float) -> int:
     """Wait at most so long for a slow syslogd to take what is waiting; returns the lines that it did not."""
     if _state.pid != os.getpid():
         return 0                        # a child that had nothing to say
@@ -215,23 +224,23 @@ def settle(seconds):
     return len(_state.waiting) + _state.lost
 
 
-def backlog():
+def backlog() -> socket.socket | None:
     """The socket to watch for room while lines are waiting for it, or None."""
     return _state.sock if _state.waiting else None
 
 
-def fileno():
+def fileno() -> int | None:
     """The log's own descriptor, if it has one."""
     return _state.sock.fileno() if _state.sock is not None else None
 
 
-def add_lost(count):
+def add_lost(count: int) -> None:
     """Count lines that a child had to leave behind; they are said with ours once somebody listens."""
     with _state.lock:
         _state.lost += count
 
 
-def quoted(value):
+def quoted(value: object) -> str:
     """A value as it stands in a log line: on one line, in printable characters, quoted where it must be."""
     if isinstance(value, bytes):
         text = value.decode("utf-8", "surrogateescape")
@@ -246,7 +255,7 @@ def quoted(value):
     return text
 
 
-def _visible(char):
+def _visible(char: str) -> str:
     """A printable character as it is, any other octet by octet as \\xNN, and a backslash as two."""
     if char == "\\":
         return "\\\\"
@@ -258,7 +267,7 @@ def _visible(char):
         return f"\\u{ord(char):04x}"
 
 
-def _print(line):
+def _print(line: str) -> None:
     """One line on the stderr that a person or a collector reads, unless nobody makes room for it."""
     if descriptors.errors is None:
         return
@@ -271,7 +280,7 @@ def _print(line):
         descriptors.errors = None       # the reader is gone; syslog still has the line
 
 
-def _is_journal(fd):
+def _is_journal(fd: int | None) -> bool:
     """Is this descriptor the one that systemd connected to the journal (systemd.exec(5), JOURNAL_STREAM)?"""
     if fd is None:
         return False

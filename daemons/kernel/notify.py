@@ -2,11 +2,16 @@
 
 import os
 import socket
+from collections.abc import Mapping, Sequence
 
 from .inherited import FIRST
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
-def notify(*lines):
+
+def notify(*lines: str) -> bool:
     """Tell the service manager how we are: "READY=1", "STOPPING=1", "STATUS=...".  Nobody to tell is no error.
 
     NOTIFY_SOCKET leaves the environment at the first call that could not be a server's only one, so
@@ -25,7 +30,8 @@ def notify(*lines):
     return True
 
 
-def hand_over(sockets, names, environ, program, arguments):
+def hand_over(sockets: Sequence[socket.socket], names: Sequence[str], environ: Mapping[str, str], program: str,
+              arguments: list[str]) -> "NoReturn":
     """Become another program with these sockets as its descriptors 3 and up; returns only by raising OSError."""
     # two steps, since a socket may sit on a number that another one has to take
     lifted = [os.dup(sock.fileno()) for sock in sockets]

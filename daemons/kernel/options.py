@@ -9,10 +9,17 @@ Whatever is wrong is a `Misuse` that says where it stands and what may have been
 
 import os
 import stat
+from collections.abc import Iterable, Mapping, Sequence
 
 from . import log, sockopts
-from .service import Option
+from .service import Option, Service
 from .values import choice, count, linger, path, seconds, several, switch, text, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from .access import Pattern
 
 FOLDER = "/etc/fd0"
 ACTIONS = {"help": "print this page", "version": "print the version", "check": "only check options and files",
@@ -23,13 +30,13 @@ class Misuse(Exception):
     """Options, files or descriptors are wrong in a way that only the administrator can mend: exit status 100."""
 
 
-def networks(text):
+def networks(text: str) -> "list[Pattern]":
     """Networks, addresses and names that access rules may list."""
     from . import access                # loaded only where somebody restricts access
     return access.networks(text)
 
 
-def listens(text):
+def listens(text: str) -> list[tuple[str, int | None]]:
     """Addresses to listen at."""
     from .listening import listen       # a launched program binds nothing
     return [listen(word) for word in words(text)]
@@ -69,18 +76,25 @@ LOGGING = (
     Option("logopt", several(*log.OPTIONS), "pid", "openlog(3) options"),
     Option("log", text, "syslog", "where to log: syslog, stderr, or the path of a syslog socket"),
 )
-GENERAL = (("Launch", LAUNCH), ("Serving", SERVING), ("Socket", sockopts.OPTIONS), ("Log", LOGGING))
+Groups = tuple[tuple[str, tuple[Option, ...]], ...]
+GENERAL: Groups = (("Launch", LAUNCH), ("Serving", SERVING), ("Socket", sockopts.OPTIONS), ("Log", LOGGING))
 
 
 class Options:
     """The values, as attributes; `sources` tells where each one that was set came from."""
 
-    def __init__(self, service):
-        self.service, self.action, self.operands, self.sources = service, None, [], {}
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.action: str | None = None
+        self.operands: list[str] = []
+        self.sources: dict[str, str] = {}
         for option in known(service).values():
             setattr(self, option.attribute, None)
 
-    def set(self, option, value, where):
+    if TYPE_CHECKING:
+        def __getattr__(self, name: str) -> Any: ...        # a value for each option that was declared
+
+    def set(self, option: Option, value: str, where: str) -> None:
         """Give an option its value from text, unless a place that goes first has; of two in one place the last wins."""
         if self.sources.get(option.name, where) != where:
             return
@@ -91,9 +105,17 @@ class Options:
         self.sources[option.name] = where
 
 
-def known(service):
+def groups(service: Service) -> Groups:
+    """The general options that a program takes: one that serves no socket has no use for most."""
+    if service.sockets:
+        return GENERAL
+    few = tuple(option for option in (*LAUNCH, *SERVING) if option.name in ("config", "grace"))
+    return (("Serving", few), ("Log", LOGGING))
+
+
+def known(service: Service) -> dict[str, Option]:
     """Every option of a program by name: the general ones and its own, with its own defaults."""
-    rows = {option.name: option for _, group in GENERAL for option in group}
+    rows = {option.name: option for _, group in groups(service) for option in group}
     for option in service.options:
         rows[option.name] = option
     for name, default in {"facility": service.facility, "ident": service.name, **service.defaults}.items():
@@ -101,7 +123,7 @@ def known(service):
     return rows
 
 
-def read(service, arguments, environ):
+def read(service: Service, arguments: Iterable[str], environ: Mapping[str, str]) -> Options:
     """Options from all four places; raises Misuse."""
     options, rows = Options(service), known(service)
     _read_arguments(options, rows, arguments)
@@ -121,7 +143,7 @@ def read(service, arguments, environ):
     return options
 
 
-def _read_arguments(options, rows, arguments):
+def _read_arguments(options: Options, rows: dict[str, Option], arguments: Iterable[str]) -> None:
     arguments = list(arguments)
     while arguments:
         word = arguments.pop(0)
@@ -140,7 +162,7 @@ def _read_arguments(options, rows, arguments):
         options.set(option, value, "command line")
 
 
-def _next_value(option, arguments):
+def _next_value(option: Option, arguments: list[str]) -> str:
     """The value of `--name value`; a switch that stands alone means yes."""
     if option.kind is switch and (not arguments or arguments[0] not in ("yes", "no")):
         return "yes"
@@ -149,13 +171,13 @@ def _next_value(option, arguments):
     return arguments.pop(0)
 
 
-def _operand(options, word):
+def _operand(options: Options, word: str) -> None:
     if not options.service.operands:
         raise Misuse(f"command line: {word!r} is not an option (options look like --name=value)")
     options.operands.append(word)
 
 
-def _read_environment(options, rows, environ):
+def _read_environment(options: Options, rows: dict[str, Option], environ: Mapping[str, str]) -> None:
     prefix = f"FD0_{options.service.name.upper()}_"
     for variable, value in environ.items():
         if variable.startswith(prefix):
@@ -164,7 +186,7 @@ def _read_environment(options, rows, environ):
             options.set(option, value, f"environment, {variable}")
 
 
-def _read_file(options, rows, name, required):
+def _read_file(options: Options, rows: dict[str, Option], name: str, required: bool) -> None:
     try:
         with open(name, encoding="utf-8", errors="surrogateescape") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -190,22 +212,23 @@ def _read_file(options, rows, name, required):
         options.set(rows.get(key) or _unknown(key, rows, f"{where}: no option {{}}"), value, where)
 
 
-def _unknown(name, candidates, sentence, dashes=""):
+def _unknown(name: str, candidates: Iterable[str], sentence: str, dashes: str = "") -> "NoReturn":
     from difflib import get_close_matches       # only on the way out
     near = get_close_matches(name, list(candidates), 1, 0.5)
     hint = f" (did you mean {dashes}{near[0]}?)" if near else "; see --help"
     raise Misuse(sentence.format(name) + hint)
 
 
-def help_page(service):
+def help_page(service: Service) -> str:
     """What --help prints."""
     rows = known(service)
     rfcs = f" ({', '.join(f'RFC {number_}' for number_ in service.rfcs)})" if service.rfcs else ""
     lines = [f"{service.name}: {service.about}{rfcs}", "", f"usage: {service.name} [--option=value ...] "
              + service.operands, "",
-             "Launched by inetd, xinetd, systemd or a person; what is on descriptor 0 decides how it serves.", ""]
-    groups = [(f"Options of {service.name}", service.options)] if service.options else []
-    for title, group in [*groups, *GENERAL]:
+             *(["Launched by inetd, xinetd, systemd or a person; what is on descriptor 0 decides how it serves.", ""]
+               if service.sockets else [])]
+    own = [(f"Options of {service.name}", service.options)] if service.options else []
+    for title, group in [*own, *groups(service)]:
         lines.append(f"{title}:")
         for option in group:
             option = rows[option.name]

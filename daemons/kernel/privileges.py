@@ -5,7 +5,7 @@ import os
 from .options import Misuse
 
 
-def become(user, group=None, root=None):
+def become(user: str | None, group: str | None = None, root: str | None = None) -> None:
     """Be `user` (and `group`, or the user's own) from now on, below `root` if given; raises Misuse."""
     uid, gid = ids(user, group)         # the databases are out of reach below a new root
     try:
@@ -23,7 +23,7 @@ def become(user, group=None, root=None):
         raise Misuse(f"could become {user}, but not for good")
 
 
-def ids(user, group):
+def ids(user: str | None, group: str | None) -> tuple[int | None, int | None]:
     """(uid, gid) of names or numbers; None for what was not asked."""
     if user is None and group is None:
         return None, None
@@ -41,7 +41,7 @@ def ids(user, group):
     return uid, gid
 
 
-def _can_return():
+def _can_return() -> bool:
     try:
         os.setresuid(0, 0, 0)
     except PermissionError:

@@ -16,18 +16,19 @@ DONE, MISUSE, LATER = 0, 100, 111       # exit status: done; wrong, and wrong ag
 LINGER = 0.5                            # seconds that a finished program gives a slow syslogd
 
 
-def main(service, talk=None, answer=None, setup=None):
+def main(service, talk=None, answer=None, setup=None, run=None):
     """Serve what descriptor 0, LISTEN_FDS or --listen gives; ends the process.
 
     talk(stream, options) holds a stream conversation and may return the word for its end;
     answer(packet, options) returns the octets of an answer, or None.  With setup(options) both get what it
-    returned, once for all conversations, as a third argument.
+    returned, once for all conversations, as a third argument.  A program that serves no socket has
+    run(options) instead, which returns the exit status.
     """
     if not descriptors.sheltered:
         descriptors.shelter()
     log.start(service.name, service.facility, events=service.events)
     try:
-        status = _main(service, talk, answer, setup)
+        status = _main(service, talk, answer, setup, run)
     except Misuse as error:
         status = fail(service, MISUSE, str(error))
     except Nothing as error:
@@ -40,14 +41,17 @@ def main(service, talk=None, answer=None, setup=None):
     leave(status)
 
 
-def _main(service, talk, answer, setup):
+def _main(service, talk, answer, setup, run):
     options = read(service, sys.argv[1:], os.environ)
     if options.action in ("help", "version"):
         return _print_page(service, options.action)
     log.start(options.ident, options.facility, options.priority, options.logopt, options.log, service.events)
-    program = Program(service, options, talk, answer, inherited.launcher())
     if options.action == "check":
-        return _check(program, setup)
+        return _check(options, setup)
+    if run is not None:
+        inherited.name_process(service.name)
+        return run(options, *_made(options, setup))
+    program = Program(service, options, talk, answer, inherited.launcher())
     given = _given(program)
     if options.action == "explain" and _explain(program, given):
         return DONE
@@ -78,17 +82,23 @@ def _prepare(program, given, setup):
         for one in given:
             if one.sock is not None:
                 sockopts.apply(one.sock, sockopts.chosen(program.options))
-        if setup is not None:
-            program.made = (setup(program.options),)
-    except (Misuse, ValueError) as error:
-        _turn_away(program, given)
-        raise Misuse(str(error)) from None
+        program.made = _made(program.options, setup)
     except OSError as error:
         _turn_away(program, given)
-        raise Misuse(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from None
+        raise Misuse(str(error)) from None
     except BaseException:
         _turn_away(program, given)
         raise
+
+
+def _made(options, setup):
+    """What the program's setup() returns, as a tuple to call with; raises Misuse for what it refuses."""
+    try:
+        return () if setup is None else (setup(options),)
+    except ValueError as error:
+        raise Misuse(str(error)) from None
+    except OSError as error:
+        raise Misuse(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from None
 
 
 def _turn_away(program, given):
@@ -142,14 +152,10 @@ def _print_page(service, action):
     return DONE
 
 
-def _check(program, setup):
+def _check(options, setup):
     """--check: options were read; see whether what the program loads can be loaded."""
-    if setup is not None:
-        try:
-            setup(program.options)
-        except (ValueError, OSError) as error:
-            raise Misuse(str(error)) from None
-    sys.stdout.write(f"{program.service.name}: options and files are in order\n")
+    _made(options, setup)
+    sys.stdout.write(f"{options.service.name}: options and files are in order\n")
     sys.stdout.flush()
     return DONE
 

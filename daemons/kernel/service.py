@@ -5,6 +5,11 @@ From one `Service` come the program's command line, its xinetd entry, its system
 dataclasses would cost every `nowait` start several milliseconds.
 """
 
+from collections.abc import Callable
+
+Kind = Callable[[str], object]
+Words = tuple[str, ...]
+
 
 class Option:
     """One setting: `kind` turns text into a value or raises ValueError; `default` is text, or None for unset.
@@ -15,11 +20,11 @@ class Option:
 
     __slots__ = ("about", "default", "kind", "name")
 
-    def __init__(self, name, kind, default, about):
+    def __init__(self, name: str, kind: Kind, default: str | None, about: str) -> None:
         self.name, self.kind, self.default, self.about = name, kind, default, about
 
     @property
-    def attribute(self):
+    def attribute(self) -> str:
         """The name under which programs find the value on their options."""
         return self.name.replace("-", "_")
 
@@ -29,7 +34,7 @@ class Event:
 
     __slots__ = ("about", "keys", "name", "priority")
 
-    def __init__(self, name, priority, keys, about):
+    def __init__(self, name: str, priority: str, keys: str, about: str) -> None:
         self.name, self.priority, self.keys, self.about = name, priority, keys.split(), about
 
 
@@ -47,9 +52,12 @@ class Service:
     protocol  the word for it in /etc/services, for xinetd's `service` line
     """
 
-    def __init__(self, name, *, about, port=0, rfcs=(), sockets=("stream",), model="thread", endings="lf",
-                 busy=b"", user="nobody", facility="daemon", reads=(), writes=(), needs=(), protocol="", operands="",
-                 options=(), events=(), defaults=(), examples=()):
+    def __init__(self, name: str, *, about: str, port: int = 0, rfcs: tuple[int, ...] = (),
+                 sockets: Words = ("stream",), model: str = "thread", endings: str = "lf", busy: bytes = b"",
+                 user: str = "nobody", facility: str = "daemon", reads: Words = (), writes: Words = (),
+                 needs: Words = (), protocol: str = "", operands: str = "", options: tuple[Option, ...] = (),
+                 events: tuple[Event, ...] = (), defaults: tuple[tuple[str, str], ...] = (),
+                 examples: Words = ()) -> None:
         self.name, self.about, self.port, self.rfcs, self.sockets = name, about, port, rfcs, sockets
         self.model, self.endings, self.busy = model, endings, busy
         self.user, self.facility = user, facility

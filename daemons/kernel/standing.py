@@ -8,7 +8,7 @@ import time
 
 from . import log, privileges
 from .accepting import Loop
-from .inherited import LISTENER
+from .inherited import LISTENER, name_process
 from .listening import shown
 from .models import how_it_died
 from .notify import hand_over, notify
@@ -19,6 +19,7 @@ RESTART_PAUSE = 1.0     # seconds before a worker that died at once is replaced
 def serve(program, given):
     """Serve until told to stop or idle; returns the exit status."""
     options, began = program.options, time.monotonic()
+    name_process(program.service.name)
     ours = any(one.ours for one in given)
     with _background(options, given) if ours and options.detach else _foreground():
         if ours:

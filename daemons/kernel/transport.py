@@ -8,9 +8,14 @@ TLS will be one more class with this face.
 import os
 import socket
 import time
+from collections.abc import Iterable
 from select import POLLIN, POLLOUT, poll
 
 from .ends import Late, Overtime, Reset, Stopped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Buffer
 
 NOW = socket.MSG_DONTWAIT
 PIPE_PIECE = 4096       # PIPE_BUF: a pipe that polls as writable takes so much at once

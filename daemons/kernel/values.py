@@ -3,15 +3,17 @@
 The name of each function is the word that `--help` shows for the value.
 """
 
+from collections.abc import Callable
 
-def number(text):
+
+def number(text: str) -> int:
     """A whole number of zero or more, in ASCII digits: int() also takes "1_0", " 5 " and other scripts' digits."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise ValueError(f"not a whole number: {text!r}")
     return int(text)
 
 
-def count(text):
+def count(text: str) -> int:
     """A whole number of one or more."""
     value = number(text)
     if value < 1:
@@ -19,7 +21,7 @@ def count(text):
     return value
 
 
-def seconds(text):
+def seconds(text: str) -> float:
     """A time in seconds: 90, 1.5, or with a unit: 30s, 5m, 2h, 1d."""
     scale = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
     figure = text[:-1] if scale else text
@@ -29,7 +31,7 @@ def seconds(text):
     return float(figure) * (scale or 1)
 
 
-def linger(text):
+def linger(text: str) -> float:
     """A time of 3 seconds or more: what ends sooner looks like a crash loop to the launcher that restarts it."""
     value = seconds(text)
     if value < 3:
@@ -37,40 +39,40 @@ def linger(text):
     return value
 
 
-def size(text):
+def size(text: str) -> int:
     """A number of octets: 4096, or with a unit of 1,024: 64K, 10M, 1G."""
     scale = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:].upper(), 0)
     return number(text[:-1] if scale else text) * (scale or 1)
 
 
-def switch(text):
+def switch(text: str) -> bool:
     """yes or no."""
     if text not in ("yes", "no"):
         raise ValueError(f"say yes or no, not {text!r}")
     return text == "yes"
 
 
-def text(text):
+def text(text: str) -> str:
     """Any text."""
     return text
 
 
-def path(text):
+def path(text: str) -> str:
     """An absolute path: a launched program's working directory is the launcher's business."""
     if not text.startswith("/"):
         raise ValueError(f"not an absolute path: {text!r}")
     return text
 
 
-def words(text):
+def words(text: str) -> list[str]:
     """Words, separated by commas or blanks."""
     return text.replace(",", " ").split()
 
 
-def choice(*allowed):
+def choice(*allowed: str) -> Callable[[str], str]:
     """The kind that takes one of these words."""
 
-    def one(text):
+    def one(text: str) -> str:
         if text not in allowed:
             raise ValueError(f"must be one of {', '.join(allowed)}; not {text!r}")
         return text
@@ -79,10 +81,10 @@ def choice(*allowed):
     return one
 
 
-def several(*allowed):
+def several(*allowed: str) -> Callable[[str], list[str]]:
     """The kind that takes any of these words, separated by commas."""
 
-    def some(text):
+    def some(text: str) -> list[str]:
         for word in words(text):
             if word not in allowed:
                 raise ValueError(f"must be of {', '.join(allowed)}; not {word!r}")

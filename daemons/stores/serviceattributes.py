@@ -52,6 +52,8 @@ class Row:
         return self.key or self.field
 
 
+# Kinds: each turns the words behind an operator into a value; there are as many as the row's count.
+
 def text(values: list[str]) -> str:
     return values[0]
 
@@ -94,9 +96,9 @@ def limit(values: list[str]) -> int | None:
 
 def amount(values: list[str]) -> int | None:
     """As limit(), in octets, or with K or M in units of 1,024 and 1,048,576."""
-    scale = {"k": 1 << 10, "m": 1 << 20}.get(values[0][-1:].lower(), 1)
+    scale = {"k": 1 << 10, "K": 1 << 10, "m": 1 << 20, "M": 1 << 20}.get(values[0][-1], 1)
     digits = values[0] if scale == 1 else values[0][:-1]
-    return None if values == ["UNLIMITED"] else number(digits, 1, 2**53) * scale
+    return None if values == ["UNLIMITED"] else number(digits, 1, (2**63 - 1) // scale) * scale
 
 
 def rate(values: list[str]) -> tuple[int, int] | None:

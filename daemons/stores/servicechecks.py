@@ -98,6 +98,9 @@ def address(draft: Draft) -> None:
 def port(draft: Draft) -> None:
     entry = draft.entry
     if entry.protocol == "unix":
+        if entry.port:
+            draft.warn("port means nothing for a Unix socket", "port")
+        entry.port = 0
         return
     protocol = entry.protocol.rstrip("6")
     listed = draft.names.port(entry.name, protocol)

@@ -33,7 +33,8 @@ class Files:
 
     def __init__(self, folder):
         self.folder = str(folder)
-        self.write("services", "smtp 25/tcp mail # comment\ndomain 53/tcp\ndomain 53/udp\nbad x/tcp\n")
+        self.write("services", "smtp 25/tcp mail # comment\ndomain 53/tcp\ndomain 53/udp\n"
+                               "bad x/tcp\nhigh 65536/tcp\nlow 0/tcp\n")
         self.write("networks", "loopback 127.0.0.0 loop\n")
 
     def path(self, name):
@@ -143,10 +144,13 @@ DISABLING = [
     ("cps = 5 1_0", "cps: not a whole number: '1_0'"),
     ("umask = 088", "umask: not an octal number"),
     ("rlimit_as = 8G", "rlimit_as: not a whole number: '8G'"),
+    ("rlimit_as = 8\u212a", "rlimit_as: not a whole number"),
+    ("rlimit_as = 9000000000000M", "rlimit_as: must be 8796093022207 or less"),
     ("rlimit_cpu = 8K", "rlimit_cpu: not a whole number: '8K'"),
     ("rlimit_files =", "rlimit_files: takes 1 value, and 0 are given"),
     ("user = nobody", "user: has a value already, in line 7"),
     ("group = no-such-group", "there is no group 'no-such-group'"),
+    ("group = 4294967295", "there is no group '4294967295'"),
     ("flags = SENSOR", "flags SENSOR is not supported"),
     ("flags = IDONLY", "flags IDONLY is not supported"),
     ("flags = NODELAY NOSUCH", "flags: 'NOSUCH' is not one of"),
@@ -173,9 +177,10 @@ def test_what_cannot_be_kept_disables_the_service(files, line, says):
 @pytest.mark.parametrize("changes, says", [
     ({"user": None, "wait": None}, "a service needs wait, user$"),
     ({"socket_type": None, "protocol": None}, "a service needs socket_type$"),
+    ({"socket_type": None, "protocol": "unix", "bind": "/run/x"}, "a service needs socket_type$"),
     ({"server": None}, "a service needs server$"),
     ({"user": "no-such-user"}, "there is no user 'no-such-user'"),
-    ({"user": "4294967295"}, "there is no user"),
+    ({"user": "4294967295", "group": "root"}, "there is no user '4294967295'"),
     ({"user": "3999999999"}, "user 3999999999 has no account"),
     ({"server": "bin/sh"}, "server: 'bin/sh' is not an absolute path"),
     ({"server": "/no/such"}, "server /no/such: No such file"),
@@ -189,7 +194,7 @@ def test_what_cannot_be_kept_disables_the_service(files, line, says):
     ({"protocol": "tcp6", "bind": "10.0.0.1"}, "do not agree on IPv4 or IPv6"),
     ({"protocol": "tcp", "bind": "/run/x"}, "belong together"),
     ({"protocol": None, "bind": "/" + 107 * "x"}, "at most 107 octets"),
-    ({"protocol": "unix", "bind": "/run/x", "only_from": "10.0.0.1"}, "cannot be kept on a Unix socket"),
+    ({"protocol": "unix", "bind": "/run/x", "port": None, "only_from": "10.0.0.1"}, "cannot be kept on a Unix socket"),
     ({"wait": "yes", "only_from": "10.0.0.1"}, "only_from cannot be kept with wait = yes"),
     ({"wait": "yes", "no_access": "10.0.0.1"}, "no_access cannot be kept with wait = yes"),
     ({"wait": "yes", "flags": "INTERCEPT"}, "INTERCEPT is not supported"),
@@ -197,6 +202,8 @@ def test_what_cannot_be_kept_disables_the_service(files, line, says):
     ({"port": "http"}, "port: not a whole number"),
     ({"port": None}, "type UNLISTED needs a port"),
     ({"port": None, "type": None}, "probe/tcp is not in .*services: give type = UNLISTED and a port"),
+    ({"port": None, "type": None, "name": "low"}, "low/tcp is not in"),
+    ({"port": None, "type": None, "name": "high"}, "high/tcp is not in"),
     ({"type": "RPC"}, "type RPC is not supported"),
     ({"type": "TCPMUX UNLISTED"}, "type TCPMUX is not supported yet"),
     ({"type": "INTERNAL", "user": None}, "type INTERNAL is not supported: name a server"),
@@ -266,9 +273,37 @@ def test_ports_come_from_the_list_of_services(files):
     assert "mail/tcp is port 25 in" in text
 
 
+@pytest.mark.parametrize("changes", [
+    {"socket_type": None, "protocol": "udp", "wait": "yes"},
+    {"user": "4294967294", "group": "4294967294"},
+    {"protocol": "tcp6", "bind": "::1", "flags": "IPv6"},
+    {"flags": "IPv4", "bind": "0.0.0.0"},
+    {"server_args": None, "flags": "NAMEINARGS\nserver_args = tcpd"},
+])
+def test_what_is_in_order(files, changes):
+    entry, problems = files.entry(section(**changes))
+    assert (problems, entry.disabled_because) == ([], None)
+
+
+def test_the_protocol_tells_the_type_of_socket(files):
+    entry, _ = files.entry(section(socket_type=None, protocol="udp", wait="yes"))
+    assert entry.socket_type == "dgram"
+
+
+def test_who_accepts_datagrams_is_told_about_access(files):
+    datagrams = {"socket_type": "dgram", "protocol": "udp", "wait": "yes"}
+    entry, [(severity, text)] = files.entry(section(**datagrams, only_from="10.0.0.0"))
+    assert entry.disabled_because is None
+    assert (severity, text.partition(" ")[0]) == ("warning", "only_from") and "first datagram alone" in text
+
+
 def test_a_unix_socket_needs_no_port(files):
     entry, problems = files.entry(section(protocol=None, port=None, type=None, bind="/run/probe"))
     assert (problems, entry.protocol, entry.bind, entry.port) == ([], "unix", "/run/probe", 0)
+    longest = "/" + "x" * 106
+    entry, [(severity, text)] = files.entry(section(protocol=None, bind=longest))
+    assert (entry.disabled_because, entry.bind, entry.port) == (None, longest, 0)
+    assert (severity, text) == ("warning", "port means nothing for a Unix socket")
 
 
 def test_a_server_that_accepts_may_be_told_to_let_everybody_in(files):
@@ -282,6 +317,11 @@ def test_the_first_of_two_with_one_id_or_one_place_counts(files):
     assert [entry.disabled_because and entry.disabled_because.partition(" from ")[0] for entry in
             configuration.services] == [None, "has the id probe", "has its address, protocol and port", "disable = yes"]
     assert [problem.severity for problem in configuration.problems] == ["error", "error"]
+
+
+def test_what_is_not_started_takes_no_place(files):
+    configuration = files.read(section(disable="yes") + section("nice = much") + section())
+    assert [entry.disabled_because is None for entry in configuration.services] == [False, False, True]
 
 
 # ------------------------------------------------------------------ defaults
@@ -333,8 +373,8 @@ def test_enabled_and_disabled_lists_of_ids(files):
     configuration = files.read("defaults\n{\nenabled = a b\nenabled += z\ndisabled = b\n}\n" + services)
     assert states(configuration) == {
         "a": None, "b": "is in disabled, in defaults", "c": "is not in enabled, in defaults"}
-    assert [(one.severity, one.text) for one in configuration.problems] == [
-        ("warning", "enabled: there is no service with the id z")]
+    [problem] = configuration.problems
+    assert str(problem) == f"{files.path('main')}:4: warning: enabled: there is no service with the id z"
 
 
 # ------------------------------------------------------------------ files
@@ -427,6 +467,14 @@ def test_any_file_gives_services_and_problems_and_nothing_else(lines):
             "disable = yes", "is in disabled, in defaults", "is not in enabled, in defaults") or errors
         if entry.disabled_because is None:
             assert entry.user and entry.server and entry.socket_type and (entry.port or entry.protocol == "unix")
+
+
+def test_these_attributes_restrict():
+    assert {row.name for row in TABLE.values() if row.restricts} == {
+        "type", "flags", "disable", "user", "group", "instances", "libwrap", "only_from", "no_access", "access_times",
+        "redirect", "bind", "interface", "per_source", "cps", "leaky_bucket", "max_load", "umask", "enabled",
+        "disabled", "rlimit_as", "rlimit_files", "rlimit_cpu", "rlimit_data", "rlimit_rss", "rlimit_stack",
+        "deny_time", "v6only"}
 
 
 @pytest.mark.skipif(not os.path.exists(MANUAL), reason="xinetd.conf(5) is not installed")

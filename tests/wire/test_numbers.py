@@ -21,6 +21,9 @@ def test_every_number_is_read_from_text_and_from_octets(value):
 
 def test_limits_are_part_of_the_question_and_of_the_answer():
     assert number("1", 1, 65535) == 1 and number("65535", 1, 65535) == 65535
+    assert number("00000000000000000001") == 1
+    with pytest.raises(ValueError, match="must be 9223372036854775807 or less"):
+        number("9223372036854775808")
     with pytest.raises(ValueError, match="must be 1 or more, not 0"):
         number("0", 1, 65535)
     with pytest.raises(ValueError, match="must be 65535 or less, not 65536"):
@@ -43,7 +46,7 @@ def test_anything_is_a_number_or_a_value_error(text):
 
 
 def test_octal():
-    assert octal("022") == octal(b"22") == 0o22
+    assert octal("022") == octal(b"22") == 0o22 and octal("777") == 0o777
     for text in ("", "8", "0o22", "-2", "1_0", "1000"):
         with pytest.raises(ValueError, match="octal"):
             octal(text)

@@ -74,7 +74,7 @@ def test_a_line_that_is_no_attribute_leaves_its_section_not_whole(line, text):
     ("service a {\nx = 1\n}\n", 1, "line of its own"),
     ("service a\n{ x = 1\n}\n", 2, "line of its own"),
     ("service a\nx = 1\n}\n", 2, "'{' must come first"),
-    ("service a\n{\nx = 1\n} # end\n", 4, "'}' must have a line of its own"),
+    ("service a\n{\nx = 1\n} end\n", 4, "'}' must have a line of its own"),
     ("service a\n{\nx = 1\n", 1, "no '}'"),
     ("service a\n", 1, "no '{'"),
     ("service a b\n{\n}\n", 1, "one name"),
@@ -89,6 +89,11 @@ def test_braces_and_headers(text, line, says):
     assert [section[3] for section in outline(text)] == [False]
 
 
+def test_attributes_are_read_where_a_brace_is_missing():
+    [section] = outline("service a\nx = 1\ny = 2\n}\n")
+    assert section[4] == [("x", "=", ["1"], 2), ("y", "=", ["2"], 3)]
+
+
 def test_a_section_that_is_not_closed_ends_where_the_next_begins():
     found = outline("service a\n{\nx = 1\nservice b\n{\n}\ninclude /c\n")
     assert [section[:4] for section in found] == [
@@ -101,8 +106,13 @@ def test_what_means_nothing_between_sections_is_a_stray_line(text):
     assert [line for line, _ in problems(f"service a\n{{\n}}\n{text}\n")] == [4]
 
 
+def test_an_attribute_between_sections_hints_at_a_brace_too_early():
+    [(_, text)] = problems("only_from =\n")
+    assert "stands outside of every section" in text
+
+
 def test_keywords_may_be_the_names_of_attributes():
-    assert problems("service a\n{\nservice = b\ninclude += c\n}\n") == []
+    assert problems("service a\n{\nservice =\ninclude += c\n}\n") == []
 
 
 def test_a_file_from_elsewhere_is_told_once_that_its_lines_end_in_cr():

@@ -1,0 +1,1 @@
+"""One file for each program: what its dialogues cannot say."""
