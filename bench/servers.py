@@ -79,7 +79,7 @@ class Workplace:
 
 
 class Server:
-    """`with Server(argv) as server`: a program on a listener (or datagram socket) of ours, as a wait launcher starts it."""
+    """`with Server(argv) as server`: a program on a listener or datagram socket of ours, as wait launchers start it."""
 
     def __init__(self, argv, kind=socket.SOCK_STREAM):
         self.argv, self.kind = argv, kind

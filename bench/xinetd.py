@@ -85,9 +85,10 @@ class Xinetd:
 
     def _entry(self, name):
         (server, *arguments), wait = self.services[name]
-        return SERVICE.format(id=name.replace(" ", "-"), port=self.address[name][1], wait="yes" if wait else "no", server=server,
-                              user=pwd.getpwuid(os.geteuid()).pw_name,
-                              arguments=f"    server_args = {' '.join(arguments)}\n" if arguments else "")
+        return SERVICE.format(
+            id=name.replace(" ", "-"), port=self.address[name][1], wait="yes" if wait else "no",
+            user=pwd.getpwuid(os.geteuid()).pw_name, server=server,
+            arguments=f"    server_args = {' '.join(arguments)}\n" if arguments else "")
 
 
 def end(pids, seconds=5):

@@ -5,21 +5,20 @@ shown as plain lines; what must not be known (~/.nofinger, --hide) is told in th
 """
 
 import os
-import pwd
 import time
 
 from daemons.kernel.ends import End, TooLong
 from daemons.kernel.options import networks
 from daemons.kernel.serve import main
 from daemons.kernel.service import Event, Option, Service
-from daemons.kernel.values import choice, path, seconds, several, size, switch, words
-from daemons.stores import logins, plans
-from daemons.wire.fingerlines import HEADING, LIMIT, Person, Query, build, idle, pair, parse, row
+from daemons.kernel.values import choice, hosts, path, seconds, several, size, words
+from daemons.stores import plans
+from daemons.wire.fingerlines import HEADING, LIMIT, Person, Query, build, idle, pair, parse, printable, row
 from daemons.wire.plaintext import decoded, plain
 
 SCRIPT = ".efingerd"            # the user's program that answers for her, under the name that efingerd gave it
-MATCHES = 20                    # people of one name that are shown
 PORT = 79
+FORWARD_SECONDS = 10            # for reaching another host, and again for each of its answers
 FACTS = ("office", "phone", "directory", "shell", "logins", "project", "plan")
 
 # all that we say of our own accord
@@ -30,28 +29,19 @@ FORWARD_DENIED = "Finger forwarding service denied"     # RFC 1288, 3.2.1
 FORWARD_FAILED = "No answer from there"
 TOO_LONG = "Query too long"
 NOTHING_NOW = "Nothing to tell now"
+NOT_HERE = "Not logged in."
 NO_PLAN = "No Plan."
 
 
-def hosts(text):
-    """Hosts, separated by commas or blanks: name or name:port."""
-    found = {}
-    for word in words(text):
-        name, colon, port = word.partition(":")
-        if not name or (colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
-            raise ValueError(f"not a host or host:port: {word!r}")
-        found[name.lower()] = int(port or PORT)
-    return found
-
-
 SERVICE = Service(
-    "fingerd", port=PORT, rfcs=(1288,), model="fork", needs=("homes",), reads=("/etc/passwd", "/home", "/var/run/utmp"),
-    about="Tell about the users of this machine.", defaults=(("timeout", "30"), ("session", "120")),
+    "fingerd", port=PORT, rfcs=(1288,), model="fork", needs=("homes",), reads=("/etc/passwd", "/var/run/utmp"),
+    about="Tell about the users of this machine.", busy=b"Try again later\r\n",
+    defaults=(("timeout", "30"), ("session", "120")),
     options=(
         Option("list-to", networks, None, "who may ask who is logged in; others are refused [this machine]"),
         Option("show", several(*FACTS), "logins,project,plan", "what is told of a user beside the name"),
-        Option("show-long", several(*FACTS), "logins,project,plan,office,directory,shell", "the same for finger -l (/W)"),
-        Option("match", choice("login", "names"), "login", "find users by login name, or by words of the full name too"),
+        Option("show-long", several(*FACTS), "logins,project,plan,office,directory,shell", "the same for finger -l"),
+        Option("match", choice("login", "names"), "login", "find users by login name, or by full names too"),
         Option("hide", words, "", "login names that finger does not know"),
         Option("aliases", path, None, "file of other names, in lines alias: user or alias: /file"),
         Option("pages", path, None, "folder of pages: finger NAME@here shows its file NAME"),
@@ -62,12 +52,13 @@ SERVICE = Service(
         Option("no-user", path, None, "file shown where there is no such user"),
         Option("most", size, "16K", "octets shown of a file or a script's output"),
         Option("utmp", path, "/var/run/utmp", "file of those logged in"),
-        Option("forward", hosts, None, "hosts that user@host is passed on to, as name or name:port [none]"),
+        Option("forward", hosts(PORT), None, "hosts that user@host is passed on to [none]"),
     ),
     events=(
         Event("query", "info", "session about verbose hosts result people", "a question, and what came of it"),
         Event("unsafe", "notice", "session file why", "a file that is not what it must be, and was not shown"),
         Event("script", "notice", "session file why", "a script that failed, or was not run"),
+        Event("forward", "notice", "session host why", "another host did not answer a query passed on to it"),
     ),
     examples=("fingerd --list-to=192.0.2.0/24 --pages=/srv/finger --banner=/etc/motd",
               "fingerd --show=plan --show-long=plan,office --hide=root,daemon"))
@@ -87,7 +78,7 @@ class Inquiry:
     def __init__(self, stream, options, query):
         self.stream, self.options, self.query = stream, options, query
         self.facts = options.show_long if query.verbose else options.show
-        self.people = []
+        self.about = []
 
     def tell(self, data):
         """Say a text, whatever its octets, as plain lines."""
@@ -96,6 +87,7 @@ class Inquiry:
 
     def present(self):
         """Everybody who is logged in."""
+        from daemons.stores import logins
         try:
             return logins.present(self.options.utmp, self.stream.time())
         except (OSError, ValueError) as error:
@@ -116,11 +108,11 @@ def talk(stream, options, aliases):
     if query.hosts:
         result = forward(inquiry)
     elif query.name:
-        result = look_up(inquiry, aliases.get(query.name, query.name))
+        result = look_up(inquiry, aliases.get(query.name))
     else:
         result = list_all(inquiry)
     stream.log("query", about=query.name, verbose="yes" if query.verbose else "no", hosts="@".join(query.hosts),
-               result=result, people=",".join(inquiry.people))
+               result=result, people=",".join(inquiry.about))
     return result
 
 
@@ -129,11 +121,13 @@ def talk(stream, options, aliases):
 
 def list_all(inquiry):
     """RFC 1288, 2.5.1: all who are logged in, with their full names, or a refusal."""
+    from daemons.stores import people
     stream = inquiry.stream
     if not may_list(stream.peer, inquiry.options.list_to):
         stream.say(LIST_DENIED)
         return "list-denied"
-    rows = [as_row(entry, one) for one in inquiry.present() if (entry := account(inquiry.options, one.login.user))]
+    hidden = inquiry.options.hide
+    rows = [as_row(entry, one) for one in inquiry.present() if (entry := people.account(one.login.user, hidden))]
     for line in [HEADING, *rows] if rows else [NOBODY_HERE]:
         stream.say(line)
     return "list"
@@ -162,26 +156,71 @@ def moment(when):
 # -- {U}{C}: about somebody --
 
 
-def look_up(inquiry, name):
-    """RFC 1288, 2.5.2, or 2.5.5 where the name is no user's: aliases, pages, accounts."""
-    options = inquiry.options
-    if name.startswith("/") and name != inquiry.query.name:         # an alias, not what the client wrote
-        return show_page(inquiry, plans.shown(name, options.most))
+def look_up(inquiry, alias):
+    """RFC 1288, 2.5.2, or 2.5.5 where the name is no user's: an alias, a page, an account."""
+    from daemons.stores import people
+    options, stream = inquiry.options, inquiry.stream
+    if alias and alias.startswith("/"):
+        return show_page(inquiry, plans.shown(alias, options.most))
+    name = alias or inquiry.query.name
     if options.pages and (result := try_page(inquiry, name)):
         return result
-    entries = matching(options, name)
-    if not entries:
-        inquiry.stream.say(NO_SUCH_USER)
-        if options.no_user:
-            inquiry.tell(plans.shown(options.no_user, options.most))
-        return "unknown"
+    entries = people.accounts(name, options.hide, options.match == "names")     # RFC 1288, 2.5.3
+    inquiry.about = [entry.pw_name for entry in entries]
     if len(entries) == 1 and try_script(inquiry, entries[0]):
-        inquiry.people.append(entries[0].pw_name)
         return "script"
     for entry in entries:
         describe(inquiry, entry)
-        inquiry.people.append(entry.pw_name)
-    return "shown"
+    if not entries:
+        stream.say(NO_SUCH_USER)
+        inquiry.tell(plans.shown(options.no_user, options.most) if options.no_user else None)
+    return "user" if entries else "unknown"
+
+
+def describe(inquiry, entry):
+    """Everything that is told of one user; each fact can be left out (RFC 1288, 3.2.3)."""
+    say, facts, person = inquiry.stream.say, inquiry.facts, Person(entry.pw_gecos, entry.pw_name)
+    office = ", ".join(part for part in (person.office, person.office_phone) if part)
+    known = {"directory": f"Directory: {printable(entry.pw_dir)}", "shell": f"Shell: {printable(entry.pw_shell)}",
+             "office": office and f"Office: {office}",
+             "phone": person.home_phone and f"Home Phone: {person.home_phone}"}
+    say(pair(f"Login: {entry.pw_name}", f"Name: {person.name}"))
+    for couple in (("directory", "shell"), ("office", "phone")):
+        told = [known[fact] for fact in couple if fact in facts and known[fact]]
+        if told:
+            say(pair(*told))
+    for line in whereabouts(inquiry, entry.pw_name) if "logins" in facts else []:
+        say(line)
+    for line in own_lines(inquiry, entry, ".project")[:1] if "project" in facts else []:
+        say(f"Project: {line}")
+    if "plan" in facts:
+        plan = own_lines(inquiry, entry, ".plan")
+        for line in ["Plan:", *plan] if plan else [NO_PLAN]:
+            say(line)
+
+
+def whereabouts(inquiry, name):
+    """Where the user is logged in: what the list tells of her (RFC 1288, 2.5.2)."""
+    lines = []
+    for one in inquiry.present():
+        if one.login.user == name:
+            rest = idle(one.idle) if one.idle is not None else ""
+            lines.append(f"On since {moment(one.login.since)} on {one.login.terminal}"
+                         + (f" from {one.login.host}" if one.login.host else "") + (f", idle {rest}" if rest else ""))
+    return lines or [NOT_HERE]
+
+
+def own_lines(inquiry, entry, name):
+    """The lines of a file that the user keeps for finger (RFC 1288, 3.2.4)."""
+    try:
+        data = plans.own(entry.pw_dir, name, entry.pw_uid, inquiry.options.most)
+    except plans.Unsafe as error:
+        inquiry.stream.log("unsafe", file=f"{entry.pw_dir}/{name}", why=error)
+        return []
+    return plain(decoded(data or b""))
+
+
+# -- pages and scripts --
 
 
 def show_page(inquiry, data):
@@ -197,60 +236,75 @@ def try_page(inquiry, name):
     options = inquiry.options
     try:
         script = plans.page_script(options.pages, name)
+        if script:                      # its text is the administrator's business and never shown
+            return "script" if answered_by(inquiry, script, "pages") else ""
     except plans.Unsafe as error:
         inquiry.stream.log("script", file=f"{options.pages}/{name}", why=error)
         return ""
-    if script:                          # never shown: its text is the administrator's business
-        return "script" if answered_by(inquiry, script, "pages", {}) else ""
     data = plans.page(options.pages, name, options.most)
     return "" if data is None else show_page(inquiry, data)
 
 
-def account(options, name):
-    """The account of this login name, if finger may know it."""
-    try:
-        entry = pwd.getpwnam(name) if name.isprintable() else None
-    except KeyError:
-        return None
-    return entry if entry and is_known(options, entry) else None
-
-
-def is_known(options, entry):
-    """May finger know this account?"""
-    return entry.pw_name not in options.hide and not plans.unlisted(entry.pw_dir)
-
-
-def matching(options, name):
-    """The accounts that a name means (RFC 1288, 2.5.3): by login name, and if so configured by the full name."""
-    entry = account(options, name)
-    if entry or options.match == "login" or not any(sign.isalpha() for sign in name):
-        return [entry] if entry else []
-    wanted = set(name.lower().split())
-    return [entry for entry in pwd.getpwall()
-            if wanted <= set(Person(entry.pw_gecos, entry.pw_name).name.lower().split())
-            and is_known(options, entry)][:MATCHES]
-
-
-def describe(inquiry, entry):
-    """Everything that is told of one user; each fact can be left out (RFC 1288, 3.2.3)."""
-    say, facts = inquiry.stream.say, inquiry.facts
-    person = Person(entry.pw_gecos, entry.pw_name)
-    say(pair(f"Login: {entry.pw_name}", f"Name: {person.name}"))
-    for line in (" ".join(part for part in (f"Directory: {entry.pw_dir}" if "directory" in facts else "",
-                                            f"Shell: {entry.pw_shell}" if "shell" in facts else "") if part),):
-        say(line)
-
-
-# -- scripts --
-
-
 def try_script(inquiry, entry):
     """Let the user's own program answer for her (RFC 1288, 3.2.5); False when it does not."""
-    if inquiry.options.scripts not in ("users", "yes"):
-        return False
     try:
         script = plans.script(entry.pw_dir, SCRIPT, entry.pw_uid)
     except plans.Unsafe as error:
         inquiry.stream.log("script", file=f"{entry.pw_dir}/{SCRIPT}", why=error)
         return False
-    return bool(script) and answered_by(inquiry, script, "users", {"HOME": entry.pw_dir, "USER": entry.pw_name})
+    return script is not None and answered_by(inquiry, script, "users", HOME=entry.pw_dir, USER=entry.pw_name)
+
+
+def answered_by(inquiry, script, whose, **environment):
+    """Run a script and show what it prints; False when it may not run, or prints nothing."""
+    stream, options, query = inquiry.stream, inquiry.options, inquiry.query
+    if options.scripts not in (whose, "yes"):
+        return False
+    if os.geteuid() == 0:
+        stream.log("script", file=script, why="not run as root")
+        return False
+    from daemons.kernel.running import Failed, output
+    environment.update(FINGER_NAME=query.name, FINGER_LONG="yes" if query.verbose else "no",
+                       REMOTE_HOST=stream.peer.host)
+    try:
+        printed = output([script], options.script_time, options.most, environment, quiet=True)
+    except Failed as failure:
+        stream.log("script", file=script, why=failure)
+        printed = failure.output
+    inquiry.tell(printed)
+    return bool(printed)
+
+
+# -- {Q2}: about somebody elsewhere --
+
+
+def forward(inquiry):
+    """RFC 1288, 2.4: pass a query on to one of the hosts allowed, once and never further, or refuse."""
+    query, stream = inquiry.query, inquiry.stream
+    port = dict(inquiry.options.forward or ()).get(query.hosts[0])
+    if port is None or len(query.hosts) > 1 or not query.name.isprintable():
+        stream.say(FORWARD_DENIED)
+        return "forward-denied"
+    from daemons.kernel.dial import call
+    try:
+        there = call(query.hosts[0], port, seconds=FORWARD_SECONDS, patience=FORWARD_SECONDS)
+        there.say(build(Query(query.name, (), query.verbose)))
+        inquiry.tell(heard(there, inquiry.options.most))
+    except End as end:                  # theirs, not our client's
+        stream.say(FORWARD_FAILED)
+        stream.log("forward", host=query.hosts[0], why=end)
+        return "forward-failed"
+    return "forward"
+
+
+def heard(there, most):
+    """What the other host answers, as much as is taken of any answer."""
+    data, until = b"", time.monotonic() + FORWARD_SECONDS
+    while len(data) < most and time.monotonic() < until and (piece := there.some(most - len(data))):
+        data += piece
+    there.cut_off()
+    return data
+
+
+if __name__ == "__main__":
+    main(SERVICE, talk, setup=setup)

@@ -36,6 +36,7 @@ class Loop:
         self.tell = OnceAMinute()
         self.stopping, self.paused_until, self.last = "", 0.0, time.monotonic()
         self.served, self.began = 0, self.last
+        self.next_summary = self.last + SUMMARY
         self.activity = activity
         self.here = None                # the conversation that this very thread holds, in a child or one by one
         self.watch, self.act, self.accepting = poll(), {}, False
@@ -85,6 +86,8 @@ class Loop:
             for fd, _ in self.watch.poll(self._patience()):
                 self.act[fd]()
             self.model.settle()
+            if self.datagrams and time.monotonic() >= self.next_summary:
+                self.summary()
             if self._is_idle():
                 return "idle"
         return self._drain()
@@ -215,5 +218,6 @@ class Loop:
 
     def summary(self):
         """Log what the datagram sockets did."""
+        self.next_summary = time.monotonic() + SUMMARY
         for one in self.datagrams:
             one.summary()

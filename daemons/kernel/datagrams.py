@@ -4,6 +4,7 @@ Two servers that answer each other's answers do so for ever (CVE-2024-2169), so 
 where servers live, from ourselves, or was sent to many is not answered.
 """
 
+import errno
 import socket
 import struct
 import time
@@ -62,14 +63,12 @@ class Datagrams:
                 return done > 0
             except OSError:             # an earlier answer found nobody (ICMP): the network's news, not ours
                 continue
-            if name is None or not name:
-                continue                # a Unix peer without a name cannot be answered
-            self._serve(data, name, to)
+            self._serve(data, name or "", to)
         return True
 
     def _serve(self, data, name, to):
         self.count[0] += 1
-        if self.port and (name[1] < self.low_ports or to is not None and to.many or self._is_us(name, to)):
+        if self.port and (name[1] < self.low_ports or to is not None and to.many or self._is_us(name)):
             return self._ignore(name, to)
         if self.limits.rate and not self.limits.within_rate(address(name).source):
             return self._refuse(name, "rate")
@@ -81,10 +80,10 @@ class Datagrams:
         packet = Packet(data, name, to and to.name)
         try:
             reply = self.answer(packet, self.options, *self.made)
+            if reply is not None and name:      # a Unix peer without a name is heard, but cannot be answered
+                self._reply(reply, name, to)
         except Exception as error:      # one bad packet must not end the service for all
             return log.crash(error)
-        if reply is not None:
-            self._reply(reply, name, to)
         if name not in self.seen:
             self._first(name, to, len(data), len(reply or b""))
 
@@ -120,10 +119,9 @@ class Datagrams:
             log.event("packet", from_=sender, to=address(to.name if to else self.sock.getsockname()), in_=received,
                       out=sent)
 
-    def _is_us(self, name, to):
-        """Did we send this ourselves?  Then the answer would be the next question."""
-        return name[1] == self.port and (to is None or to.name[0] == name[0]) and \
-            name[0] == (to.name if to else self.sock.getsockname())[0]
+    def _is_us(self, name):
+        """Did we send this ourselves, from whichever address?  Then the answer would be the next question."""
+        return name[1] == self.port and _is_here(address(name).host)
 
     def _ignore(self, name, to):
         self.count[2] += 1
@@ -165,6 +163,16 @@ def _destination(ancillary, port):
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO and not data.startswith(bytes(10) + b"\xff\xff"):
             return _Destination((socket.inet_ntop(socket.AF_INET6, data[:16]), port), (level, kind, data), data[0] == 255)
     return None
+
+
+def _is_here(host):
+    """Is this an address of our own machine?  Another's cannot be bound."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
 
 
 def _ask_for_destination(sock):

@@ -145,7 +145,8 @@ def _sandbox(service: Service) -> list[str]:
         "# kernel", "ProtectClock=yes", "ProtectControlGroups=yes", "ProtectHostname=yes", "ProtectKernelLogs=yes",
         "ProtectKernelModules=yes", "ProtectKernelTunables=yes", "LockPersonality=yes", "MemoryDenyWriteExecute=yes",
         "RestrictNamespaces=yes", "RestrictRealtime=yes", "RemoveIPC=yes",
-        *([] if netlink or calls else ["PrivateUsers=yes"]),
+        # whose files and connections these are could not be told apart in a user namespace of our own
+        *([] if netlink or calls or "homes" in service.needs else ["PrivateUsers=yes"]),
         "# network: the socket is inherited; only what is named here can be opened",
         *([] if netlink or calls else ["PrivateNetwork=yes", "IPAddressDeny=any"]),
         f"RestrictAddressFamilies={families}",

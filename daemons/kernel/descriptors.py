@@ -26,12 +26,11 @@ def shelter() -> None:
     global errors, reader, sheltered
     sheltered = True
     files = [_identity(fd) for fd in (0, 1, 2)]
-    null = os.open(NULL, os.O_RDWR)
-    for fd in (0, 1):
-        if files[fd] is None:
-            os.dup2(null, fd)
+    for file in files:
+        if file is None:            # the kernel gives the lowest number that is free: the one that is missing
+            os.set_inheritable(os.open(NULL, os.O_RDWR), True)
     if files[1] and stat.S_ISSOCK(files[1][0]):
-        os.dup2(null, 1)
+        silence(1)
     if files[2] and files[2] not in files[:2]:
         errors = 2
     elif files[2] and not (stat.S_ISSOCK(files[2][0]) or stat.S_ISFIFO(files[2][0])):
@@ -41,8 +40,6 @@ def shelter() -> None:
         os.set_blocking(reader, False)
         os.dup2(writer, 2)
         os.close(writer)
-    if null > 2:
-        os.close(null)
 
 
 def take_output() -> int:

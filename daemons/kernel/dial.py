@@ -69,9 +69,9 @@ def call(name: str, port: int, *, seconds: float = 30.0, patience: float = 60.0,
     """
     deadline, refusals = time.monotonic() + seconds, []
     for family, where in addresses_of(name, port):
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        left = deadline - time.monotonic()
+        left, sock = deadline - time.monotonic(), None
         try:
+            sock = socket.socket(family, socket.SOCK_STREAM)        # a sandbox may not let us
             if left <= 0:
                 raise TimeoutError("timed out")
             if source:
@@ -80,7 +80,8 @@ def call(name: str, port: int, *, seconds: float = 30.0, patience: float = 60.0,
             sock.connect(where)
             sock.settimeout(None)
         except OSError as error:
-            sock.close()
+            if sock is not None:
+                sock.close()
             refusals.append(f"{address(where)} {error.strerror or error}")
             continue
         return _stream(sock, patience, endings)

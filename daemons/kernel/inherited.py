@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from .options import Options
 
 FIRST = 3               # SD_LISTEN_FDS_START, sd_listen_fds(3)
+OWN = "fd0-own"         # name of a descriptor that we bound ourselves and handed to ourselves over an exec
 
 CONNECTION, LISTENER, DATAGRAMS, PIPES, TERMINAL = "connection", "listener", "datagrams", "pipes", "terminal"
+
+manager = ""            # where the service manager wants to hear from us (NOTIFY_SOCKET)
 
 
 class Nothing(Exception):
@@ -81,6 +84,8 @@ def listen_fds(environ: Mapping[str, str], pid: int, always: str, warn: Callable
             os.set_inheritable(fd, False)
         except OSError:
             raise Nothing(f"LISTEN_FDS={count}, but descriptor {fd} is not open") from None
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            raise Nothing(f"LISTEN_FDS={count}, but descriptor {fd} is no socket but {_described(fd)}")
     return passed
 
 
@@ -111,6 +116,8 @@ def listen_names(environ: Mapping[str, str], count: int) -> list[str]:
 
 def forget_launcher(environ: MutableMapping[str, str]) -> None:
     """Drop what was addressed to us alone, before any program that we start could believe it."""
+    global manager
+    manager = environ.pop("NOTIFY_SOCKET", "")
     for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"):
         environ.pop(name, None)
 
@@ -140,9 +147,9 @@ def standard_input(listen: list[tuple[str, int | None]] | None = None) -> Given 
 def kind_of(sock: socket.socket, name: str) -> Given:
     """A socket by what the kernel says of it."""
     if sock.type == socket.SOCK_DGRAM:
-        return Given(DATAGRAMS, sock, name)
+        return Given(DATAGRAMS, sock, name, ours=name == OWN)
     if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return Given(LISTENER, sock, name)
+        return Given(LISTENER, sock, name, ours=name == OWN)
     return Given(CONNECTION, sock, name)
 
 

@@ -74,7 +74,7 @@ class _Log:
         # journald reads <N> before a line as its priority (sd-daemon(3))
         self.journal = self.to_stderr and _is_journal(descriptors.errors)
 
-    def line(self, priority: int, text: str, pid: int | None = None) -> None:
+    def line(self, priority: int, text: str, pid: int | None = None, facility: int | None = None) -> None:
         """Queue one line and deliver what can be delivered."""
         if self.to_stderr:
             return _print(f"<{priority}>{text}" if self.journal else f"{self._tag(pid)}: {text}")
@@ -83,7 +83,7 @@ class _Log:
         with self.lock:
             if self.pid != os.getpid():         # a child now: what waits is the parent's to deliver
                 self.pid, self.waiting, self.lost = os.getpid(), deque(), 0
-            self.waiting.append(self._framed(priority, text, pid))
+            self.waiting.append(self._framed(priority, text, pid, facility))
             if len(self.waiting) > BACKLOG:
                 self.waiting.popleft()
                 self.lost += 1
@@ -100,10 +100,11 @@ class _Log:
                 self.lost = 0
         return not self.lost
 
-    def _framed(self, priority: int, text: str, pid: int | None = None) -> bytes:
+    def _framed(self, priority: int, text: str, pid: int | None = None, facility: int | None = None) -> bytes:
         """The line as syslog(3) puts it into /dev/log."""
         stamp = time.strftime("%b %e %H:%M:%S")
-        data = f"<{self.facility | priority}>{stamp} {self._tag(pid)}: {text}".encode()
+        facility = self.facility if facility is None else facility
+        data = f"<{facility | priority}>{stamp} {self._tag(pid)}: {text}".encode()
         return data if len(data) <= LONGEST else data[:LONGEST].decode("utf-8", "ignore").encode()
 
     def _send(self, data: bytes) -> bool:
@@ -175,13 +176,14 @@ def start(ident: str, facility: str = "daemon", priority: str = "info", options:
         _state.connect()
 
 
-def event(name: str, pid: int | None = None, /, **values: object) -> None:
+def event(name: str, pid: int | None = None, place: tuple[str, str] = ("", ""), /, **values: object) -> None:
     """Log one declared event, of this process or of child `pid`.
 
+    `place` is another facility, another priority, or both; "" is as declared.
     A key that is a Python word is written with a trailing underscore: from_.
     """
     known = _state.events[name]
-    priority = PRIORITIES[known.priority]
+    priority = PRIORITIES[place[1] or known.priority]
     if not _state.mask & syslog.LOG_MASK(priority):
         return
     words = [name]
@@ -190,7 +192,7 @@ def event(name: str, pid: int | None = None, /, **values: object) -> None:
         if key not in known.keys:
             raise KeyError(f"event {name} has no key {key}")
         words.append(f"{key}={quoted(value)}")
-    _state.line(priority, " ".join(words), pid)
+    _state.line(priority, " ".join(words), pid, FACILITIES[place[0]] if place[0] else None)
 
 
 def crash(error: BaseException, **values: object) -> None:

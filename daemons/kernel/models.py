@@ -23,7 +23,9 @@ class OneByOne:
     """In the loop itself: no isolation, no second peer until the first is done."""
 
     def __init__(self, loop):
+        from .serve import log_complaints_as_they_come
         self.loop = loop
+        log_complaints_as_they_come()   # the loop cannot while it talks
 
     def begin(self, sock, peer):
         """Hold the conversation."""

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
+from . import inherited
 from .inherited import FIRST
 
 TYPE_CHECKING = False
@@ -12,12 +13,8 @@ if TYPE_CHECKING:
 
 
 def notify(*lines: str) -> bool:
-    """Tell the service manager how we are: "READY=1", "STOPPING=1", "STATUS=...".  Nobody to tell is no error.
-
-    NOTIFY_SOCKET leaves the environment at the first call that could not be a server's only one, so
-    that nothing we start can speak for us; see `close`.
-    """
-    path = os.environ.get("NOTIFY_SOCKET", "")
+    """Tell the service manager how we are: "READY=1", "STOPPING=1", "STATUS=...".  Nobody to tell is no error."""
+    path = inherited.manager or os.environ.get("NOTIFY_SOCKET", "")
     if not path.startswith(("/", "@")):
         return False
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -22,7 +22,7 @@ def main(service, talk=None, answer=None, setup=None, run=None):
     talk(stream, options) holds a stream conversation and may return the word for its end;
     answer(packet, options) returns the octets of an answer, or None.  With setup(options) both get what it
     returned, once for all conversations, as a third argument.  A program that serves no socket has
-    run(options) instead, which returns the exit status.
+    run(options) instead, which returns the exit status; where it returns None, the program serves after all.
     """
     if not descriptors.sheltered:
         descriptors.shelter()
@@ -50,7 +50,9 @@ def _main(service, talk, answer, setup, run):
         return _check(options, setup)
     if run is not None:
         inherited.name_process(service.name)
-        return run(options, *_made(options, setup))
+        status = run(options, *_made(options, setup))
+        if status is not None:
+            return status
     program = Program(service, options, talk, answer, inherited.launcher())
     given = _given(program)
     if options.action == "explain" and _explain(program, given):
@@ -175,7 +177,8 @@ def fail(service, status, text):
 
 def leave(status):
     """End now: everything is flushed, and there is nothing that the interpreter's own way out would add."""
-    sys.stdout.flush()
+    if sys.stdout is not None:          # descriptor 1 was closed when we began
+        sys.stdout.flush()
     log.complaints(last=True)
     log.settle(LINGER)
     os._exit(status)

@@ -8,7 +8,7 @@ import time
 
 from . import log, privileges
 from .accepting import Loop
-from .inherited import LISTENER, name_process
+from .inherited import LISTENER, OWN, name_process
 from .listening import shown
 from .models import how_it_died
 from .notify import hand_over, notify
@@ -21,21 +21,17 @@ def serve(program, given):
     options, began = program.options, time.monotonic()
     name_process(program.service.name)
     ours = any(one.ours for one in given)
-    with _background(options, given) if ours and options.detach else _foreground():
-        if ours:
+    anew = any(one.name == OWN for one in given)        # then we are in the background, and who we shall be
+    with _background(options, given) if ours and options.detach and not anew else _foreground(options, anew):
+        if ours and not anew:
             privileges.become(options.user, options.group, options.chroot)
         at = " ".join(_where(one) for one in given)
+        loop = Workers(program, given) if options.processes > 1 else Loop(program, given)   # signals are safe from here
         log.event("start", via=program.via, model=_model(program, given), listen=at)
         notify("READY=1", f"STATUS=serving at {at}")
-        os.environ.pop("NOTIFY_SOCKET", None)
-        loop = None
-        if options.processes > 1:
-            why, served = Workers(program, given).run(), 0
-        else:
-            loop = Loop(program, given)
-            why, served = loop.run(), loop.served
-            loop.summary()
-        log.event("stop", why=why, seconds=f"{time.monotonic() - began:.3f}", conversations=served)
+        why = loop.run()
+        loop.summary()
+        log.event("stop", why=why, seconds=f"{time.monotonic() - began:.3f}", conversations=loop.served)
         if why == "SIGHUP" and ours:
             _start_anew(given)
     return 0
@@ -74,19 +70,19 @@ class Workers:
 
     def __init__(self, program, given):
         self.program, self.given = program, given
-        self.pids, self.stopping = {}, ""
+        self.pids, self.stopping, self.served = {}, "", 0
         self.activity = Activity(program.options.processes)
+        signal.signal(signal.SIGTERM, self._told)
+        signal.signal(signal.SIGHUP, self._told)
 
     def run(self):
         """Keep them all running; returns the word for why they ended."""
-        signal.signal(signal.SIGTERM, self._told)
-        signal.signal(signal.SIGHUP, self._told)
         for place in range(self.program.options.processes):
             self._fork(place)
         while self.pids:
             pid, status = os.wait()
-            log.complaints()
             place, began = self.pids.pop(pid, (None, 0.0))
+            log.complaints()
             if place is not None:
                 self._ended(place, began, pid, status)
         return self.stopping or "idle"
@@ -99,16 +95,23 @@ class Workers:
         if not self.stopping and (status or self.activity.busy_within(self.program.options.idle)):
             self._fork(place)
 
+    def summary(self):
+        """Each worker logs its own."""
+
     def _told(self, number, frame):
         self.stopping = signal.Signals(number).name
         for pid in self.pids:
-            os.kill(pid, number)
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:          # waited for just now
+                continue
 
     def _fork(self, place):
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
-        pid = os.fork()
+        pid = os.fork() if not self.stopping else -1    # from here on nobody can be told and leave a child untold
         if pid:
-            self.pids[pid] = place, time.monotonic()
+            if pid > 0:
+                self.pids[pid] = place, time.monotonic()
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             return
         status = 1
@@ -129,7 +132,7 @@ class Workers:
 def _start_anew(given):
     """SIGHUP where no launcher would start the new version: become it, with the sockets still open."""
     arguments = [sys.executable, *_interpreter_flags(), *_program(), *sys.argv[1:]]
-    names = [one.name or "own" for one in given]
+    names = [OWN for one in given]
     hand_over([one.sock for one in given], names, dict(os.environ), sys.executable, arguments)
 
 
@@ -144,12 +147,17 @@ def _program():
 
 
 class _foreground:
-    """Stay where we were started."""
+    """Stay where we were started; when that was ourselves, the pid file is still to be removed in the end."""
+
+    def __init__(self, options, anew):
+        self.pid_file = options.pid_file if anew and options.detach else None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        if self.pid_file:
+            os.unlink(self.pid_file)
         return False
 
 

@@ -7,9 +7,15 @@ sends an octet every ten seconds gets no more time than one who sends none.
 
 import io
 import time
+from collections.abc import Callable
 
 from .addresses import Address
 from .ends import BadEnding, Cut, Gone, Late, TooLong
+from .transport import Octets, Transport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
 
 PIECE = 65536           # octets written under one deadline, and the most that replies may wait
 LAST_WORDS = 2.0        # seconds in which a peer may read our last words,
@@ -33,19 +39,23 @@ class Stream:
     __slots__ = ("_closed", "_ended", "_input", "_log", "_monotonic", "_output", "_waiting", "commands", "endings",
                  "local", "patience", "peer", "received", "sent", "session", "time", "transport", "wrote_last")
 
-    def __init__(self, transport, *, patience=60.0, endings="lf", peer=None, local=None, session="",
-                 log=None, clock=time.monotonic, wall=time.time):
+    def __init__(self, transport: Transport, *, patience: float = 60.0, endings: str = "lf",
+                 peer: Address | None = None, local: Address | None = None, session: str = "",
+                 log: Callable[..., None] | None = None, clock: Callable[[], float] = time.monotonic,
+                 wall: Callable[[], float] = time.time) -> None:
         self.transport, self.patience, self.endings = transport, patience, endings
         self.peer, self.local, self.session = peer or Address(), local or Address(), session
         self._log, self._monotonic, self.time = log, clock, wall
-        self._input, self._output, self._waiting = bytearray(), [], 0
+        self._input = bytearray()
+        self._output: list[bytes] = []
+        self._waiting = 0
         self._ended = self._closed = False
         self.received = self.sent = self.commands = 0
         self.wrote_last = False
 
     # -- what the peer says --
 
-    def line(self, limit=1000):
+    def line(self, limit: int = 1000) -> bytes:
         """The next line as bytes, without its ending; `limit` is in octets and counts the ending.
 
         Raises TooLong (the line stays; see skip_line), BadEnding (the line is taken away), Gone,
@@ -71,7 +81,7 @@ class Stream:
             raise BadEnding("bare CR within a line")
         return line
 
-    def skip_line(self):
+    def skip_line(self) -> None:
         """Drop the rest of a line that was too long, under one deadline."""
         deadline = self._monotonic() + self.patience
         while (end := self._input.find(b"\n")) < 0:
@@ -80,7 +90,7 @@ class Stream:
                 raise Cut("the peer closed in the middle of a line")
         del self._input[:end + 1]
 
-    def block(self, size):
+    def block(self, size: int) -> bytes:
         """Exactly `size` octets; raises Gone, Cut when the peer ended before the last of them, and Late."""
         deadline = self._monotonic() + self.patience
         while len(self._input) < size:
@@ -88,25 +98,25 @@ class Stream:
                 raise self._over()
         return self._take(size)
 
-    def some(self, limit=PIECE):
+    def some(self, limit: int = PIECE) -> bytes:
         """What has come, at least one octet, at most `limit`; b"" once the peer has said its last."""
         if not self._input and not self._fill(self._monotonic() + self.patience):
             return b""
         return self._take(limit)
 
-    def unread(self):
+    def unread(self) -> bytes:
         """What has been read from the peer and not been asked for yet; it is taken away."""
         return self._take(len(self._input))
 
-    def _take(self, size):
+    def _take(self, size: int) -> bytes:
         data = bytes(self._input[:size])
         del self._input[:size]
         return data
 
-    def _over(self):
+    def _over(self) -> Gone:
         return Cut("the peer closed in the middle of a line or block") if self._input else Gone("the peer closed")
 
-    def _fill(self, deadline):
+    def _fill(self, deadline: float) -> bool:
         if self._ended:
             return False
         if self._output:                # never wait for a peer who waits for us
@@ -119,21 +129,21 @@ class Stream:
 
     # -- what we say --
 
-    def say(self, line):
+    def say(self, line: str | bytes) -> None:
         """Queue one line, str or bytes; it leaves before we next wait for the peer.  Raises TwoLines."""
         data = line if isinstance(line, bytes) else line.encode("utf-8", "surrogateescape")
         if any(sign in data for sign in _BREAKS):
             raise TwoLines(f"a reply of two lines: {data[:80]!r}")
         self.send(data + b"\r\n")
 
-    def send(self, data):
+    def send(self, data: bytes) -> None:
         """Queue octets."""
         self._output.append(data)
         self._waiting += len(data)
         if self._waiting >= PIECE:
             self.flush()
 
-    def flush(self):
+    def flush(self) -> None:
         """Hand everything queued to the kernel, each 64 KiB under a deadline of its own."""
         if not self._output:
             return
@@ -143,7 +153,7 @@ class Stream:
             self.transport.send(piece, self._monotonic() + self.patience)
             self.sent += len(piece)
 
-    def sendfile(self, file, offset=0, count=None):
+    def sendfile(self, file: "BinaryIO", offset: int = 0, count: int | None = None) -> int:
         """Send `count` octets of an open file (None: to its end) from `offset`; returns how many there were."""
         self.flush()
         done = 0
@@ -156,7 +166,7 @@ class Stream:
             self.sent += sent
         return done
 
-    def half_close(self):
+    def half_close(self) -> None:
         """Say that nothing more will come from us; the peer may go on."""
         self.flush()
         if not self.wrote_last:
@@ -165,11 +175,11 @@ class Stream:
 
     # -- the rest --
 
-    def log(self, name, /, **values):
+    def log(self, name: str, /, **values: object) -> None:
         """Log one of the program's declared events, with this session's id."""
         self._log(name, session=self.session, **values)
 
-    def makefile(self, mode="rb"):
+    def makefile(self, mode: str = "rb") -> "BinaryIO":
         """A file view, for libraries that want one: "rb", "wb" or "rwb"; closing it closes nothing here."""
         view = _View(self)
         if mode == "rb":
@@ -177,29 +187,29 @@ class Stream:
         return io.BufferedWriter(view) if mode == "wb" else io.BufferedRWPair(view, view)
 
     @property
-    def secure(self):
+    def secure(self) -> bool:
         """Is the conversation under TLS now?"""
         return self.transport.secure
 
-    def upgrade(self, wrap):
+    def upgrade(self, wrap: Callable[[Transport], Transport]) -> None:
         """Go on over the transport that `wrap(transport)` returns; nothing said before survives the change."""
         self.flush()
         self._input.clear()
         self.transport = wrap(self.transport)
         self._input.clear()
 
-    def discard_output(self):
+    def discard_output(self) -> None:
         """Forget what is queued: the conversation broke, and it may be half a reply."""
         self._output, self._waiting = [], 0
 
-    def cut_off(self):
+    def cut_off(self) -> None:
         """Close without last words."""
         self.discard_output()
         if not self._closed:
             self._closed = True
             self.transport.close()
 
-    def close(self):
+    def close(self) -> None:
         """Say the last words so that they arrive: flush, half-close, wait for the peer to have read, close.
 
         Closing with unread input would make TCP throw our last reply away.  Only after this is what we
@@ -214,7 +224,7 @@ class Stream:
         finally:
             self.transport.close()
 
-    def _drain(self):
+    def _drain(self) -> None:
         deadline, left = self._monotonic() + LAST_WORDS, LAST_DRAIN
         try:
             while not self._ended and left > 0:
@@ -228,21 +238,21 @@ class Stream:
 class _View(io.RawIOBase):
     """A stream as a raw file."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: Stream) -> None:
         self.stream = stream
 
-    def readable(self):
+    def readable(self) -> bool:
         return True
 
-    def writable(self):
+    def writable(self) -> bool:
         return True
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: "Any") -> int:
         data = self.stream.some(len(buffer))
         buffer[:len(data)] = data
         return len(data)
 
-    def write(self, data):
+    def write(self, data: "Any") -> int:
         self.stream.send(bytes(data))
         return len(data)
 

@@ -15,7 +15,9 @@ from .ends import Late, Overtime, Reset, Stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Buffer
+    from select import poll as Poll
+
+Octets = bytes | bytearray | memoryview
 
 NOW = socket.MSG_DONTWAIT
 PIPE_PIECE = 4096       # PIPE_BUF: a pipe that polls as writable takes so much at once
@@ -26,15 +28,59 @@ class _Hurry(Exception):
 
 
 class Transport:
-    """What both kinds share: the end of the conversation, and waiting."""
+    """The face of all kinds, and what they share: the end of the conversation, and waiting."""
 
     secure = False
 
-    def __init__(self):
-        self.end, self.why = None, Overtime
+    def __init__(self) -> None:
+        self.end: float | None = None
+        self.why: type[Late] = Overtime
         self.waiting = False
 
-    def hurry(self, seconds):
+    def fileno(self) -> int:
+        """The descriptor to watch for input."""
+        raise NotImplementedError
+
+    def sink_fileno(self) -> int:
+        """The descriptor to watch for room to write."""
+        return self.fileno()
+
+    def take(self, size: int) -> bytes | None:
+        """Up to `size` octets that have come; None when none have, b"" once the peer has said its last."""
+        raise NotImplementedError
+
+    def offer(self, data: Octets) -> int:
+        """Hand the kernel what it takes of `data` now; returns how many octets that was."""
+        raise NotImplementedError
+
+    def send_file(self, fd: int, offset: int, count: int, deadline: float | None) -> int:
+        """Send a piece of a file; returns how many octets were taken, 0 at the file's end."""
+        raise NotImplementedError
+
+    def half_close(self) -> None:
+        """Tell the peer that nothing more will come; what it sends can still be read."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        raise NotImplementedError
+
+    def receive(self, size: int, deadline: float | None) -> bytes:
+        """Up to `size` octets, at least one; b"" once the peer has said that there are no more."""
+        while (data := self.take(size)) is None:
+            self.wait(self.fileno(), POLLIN, deadline)
+        return data
+
+    def send(self, data: Octets, deadline: float | None) -> None:
+        """Hand all of it to the kernel."""
+        rest = memoryview(data)
+        while rest:
+            taken = self.offer(rest)
+            if not taken:
+                self.wait(self.sink_fileno(), POLLOUT, deadline)
+            rest = rest[taken:]
+
+    def hurry(self, seconds: float) -> None:
         """The conversation must be over in so many seconds; called by signal handlers in the serving thread."""
         end = time.monotonic() + seconds
         if self.end is None or end < self.end:
@@ -42,67 +88,72 @@ class Transport:
         if self.waiting:
             raise _Hurry
 
-    def wait(self, fd, what, deadline):
+    def wait(self, fd: int, what: int, deadline: float | None) -> None:
         """Return once the descriptor is ready; raises Late, Overtime or Stopped when it is not in time."""
         watch = poll()
         watch.register(fd, what)
-        while True:
-            try:
-                if self._ready(watch, what, deadline):
-                    return
-            except _Hurry:              # the end came nearer: look at the clock again
-                continue
+        ready(watch, deadline, (self,), "the peer was silent" if what == POLLIN else "the peer did not read")
 
-    def _ready(self, watch, what, deadline):
+
+def ready(watch: "Poll", deadline: float | None, transports: Iterable[Transport], late: str) -> list[tuple[int, int]]:
+    """What poll() finds ready; raises Late, or the end of one of these conversations, when nothing is in time."""
+    while True:
         try:
-            self.waiting = True
-            end, why = deadline, Late
-            if self.end is not None and (end is None or self.end < end):
-                end, why = self.end, self.why
-            left = None if end is None else (end - time.monotonic()) * 1000
-            if left is not None and left <= 0:
-                raise why("the peer was silent" if what == POLLIN else "the peer did not read")
-            return watch.poll(left)
-        finally:
-            self.waiting = False
+            if found := _ready(watch, deadline, transports, late):
+                return found
+        except _Hurry:                  # an end came nearer: look at the clock again
+            continue
+
+
+def _ready(watch: "Poll", deadline: float | None, transports: Iterable[Transport], late: str) -> list[tuple[int, int]]:
+    end, why = deadline, Late
+    try:
+        for one in transports:
+            one.waiting = True
+            if one.end is not None and (end is None or one.end < end):
+                end, why = one.end, one.why
+        left = None if end is None else (end - time.monotonic()) * 1000
+        if left is not None and left <= 0:
+            raise why(late)
+        return watch.poll(left)
+    finally:
+        for one in transports:
+            one.waiting = False
 
 
 class SocketTransport(Transport):
     """One connected socket."""
 
-    def __init__(self, sock):
+    def __init__(self, sock: socket.socket) -> None:
         super().__init__()
         self.sock = sock
 
-    def fileno(self):
-        """The descriptor to watch for input."""
+    def fileno(self) -> int:
+        """As Transport.fileno."""
         return self.sock.fileno()
 
-    def receive(self, size, deadline):
-        """Up to `size` octets, at least one; b"" once the peer has said that there are no more."""
-        while True:
-            try:
-                return self.sock.recv(size, NOW)
-            except BlockingIOError:
-                self.wait(self.sock, POLLIN, deadline)
-            except OSError as error:
-                raise Reset(error.strerror) from None
+    def take(self, size: int) -> bytes | None:
+        """As Transport.take."""
+        try:
+            return self.sock.recv(size, NOW)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise Reset(error.strerror) from None
 
-    def send(self, data, deadline):
-        """Hand all of it to the kernel."""
-        data = memoryview(data)
-        while data:
-            try:
-                data = data[self.sock.send(data, NOW):]
-            except BlockingIOError:
-                self.wait(self.sock, POLLOUT, deadline)
-            except OSError as error:
-                raise Reset(error.strerror) from None
+    def offer(self, data: Octets) -> int:
+        """As Transport.offer."""
+        try:
+            return self.sock.send(data, NOW)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Reset(error.strerror) from None
 
-    def send_file(self, fd, offset, count, deadline):
-        """Let the kernel copy from a file; returns how many octets it took, 0 at the file's end."""
+    def send_file(self, fd: int, offset: int, count: int, deadline: float | None) -> int:
+        """As Transport.send_file; the kernel itself copies."""
         while True:
-            self.wait(self.sock, POLLOUT, deadline)
+            self.wait(self.fileno(), POLLOUT, deadline)
             try:
                 return os.sendfile(self.sock.fileno(), fd, offset, count)
             except BlockingIOError:
@@ -110,60 +161,75 @@ class SocketTransport(Transport):
             except OSError as error:
                 raise Reset(error.strerror) from None
 
-    def half_close(self):
-        """Tell the peer that nothing more will come; what it sends can still be read."""
+    def half_close(self) -> None:
+        """As Transport.half_close."""
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise Reset(error.strerror) from None
 
-    def close(self):
-        """Let go of the socket."""
+    def close(self) -> None:
+        """As Transport.close."""
         self.sock.close()
 
 
 class PipeTransport(Transport):
     """Two descriptors: a pipe to read from and one to write to, or a terminal."""
 
-    def __init__(self, source, sink):
+    def __init__(self, source: int, sink: int) -> None:
         super().__init__()
-        self.source, self.sink = source, sink
+        self.source = source
+        self.sink: int | None = sink
 
-    def fileno(self):
-        """As SocketTransport.fileno."""
+    def fileno(self) -> int:
+        """As Transport.fileno."""
         return self.source
 
-    def receive(self, size, deadline):
-        """As SocketTransport.receive."""
-        self.wait(self.source, POLLIN, deadline)
+    def sink_fileno(self) -> int:
+        """As Transport.sink_fileno; raises Reset once we have closed it."""
+        if self.sink is None:
+            raise Reset("closed for writing already")
+        return self.sink
+
+    def take(self, size: int) -> bytes | None:
+        """As Transport.take."""
+        if not _is_ready(self.source, POLLIN):
+            return None
         try:
             return os.read(self.source, size)
         except OSError as error:
             raise Reset(error.strerror) from None
 
-    def send(self, data, deadline):
-        """As SocketTransport.send."""
-        data = memoryview(data)
-        while data:
-            self.wait(self.sink, POLLOUT, deadline)
-            try:
-                data = data[os.write(self.sink, data[:PIPE_PIECE]):]
-            except OSError as error:
-                raise Reset(error.strerror) from None
+    def offer(self, data: Octets) -> int:
+        """As Transport.offer."""
+        sink = self.sink_fileno()
+        if not _is_ready(sink, POLLOUT):
+            return 0
+        try:
+            return os.write(sink, data[:PIPE_PIECE])
+        except OSError as error:
+            raise Reset(error.strerror) from None
 
-    def send_file(self, fd, offset, count, deadline):
-        """As SocketTransport.send_file."""
+    def send_file(self, fd: int, offset: int, count: int, deadline: float | None) -> int:
+        """As Transport.send_file."""
         data = os.pread(fd, min(count, PIPE_PIECE), offset)
         self.send(data, deadline)
         return len(data)
 
-    def half_close(self):
-        """Close the pipe to the peer."""
+    def half_close(self) -> None:
+        """As Transport.half_close: the pipe to the peer is closed."""
         if self.sink is not None:
             os.close(self.sink)
             self.sink = None
 
-    def close(self):
-        """Let go of both descriptors."""
+    def close(self) -> None:
+        """As Transport.close."""
         self.half_close()
         os.close(self.source)
+
+
+def _is_ready(fd: int, what: int) -> bool:
+    """Pipes are shared with whoever made them, so they stay blocking and are asked first."""
+    watch = poll()
+    watch.register(fd, what)
+    return bool(watch.poll(0))

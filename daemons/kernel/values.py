@@ -92,3 +92,23 @@ def several(*allowed: str) -> Callable[[str], list[str]]:
 
     some.__name__ = "|".join(allowed) + ",..."
     return some
+
+
+def hosts(port: int) -> Callable[[str], list[tuple[str, int]]]:
+    """The kind that takes hosts, separated by commas or blanks, each with a port of its own or with this one."""
+
+    def listed(text: str) -> list[tuple[str, int]]:
+        found = []
+        for word in words(text):
+            name, bracket, rest = word[1:].partition("]") if word.startswith("[") else ("", "", word)
+            if not bracket:
+                name, colon, rest = word.partition(":")
+                rest = colon + rest
+            figure = rest.removeprefix(":")
+            if not name or (rest and not (rest != figure and 0 < number(figure) < 65536)):
+                raise ValueError(f"not a host, host:port or [address]:port: {word!r}")
+            found.append((name, int(figure or port)))
+        return found
+
+    listed.__name__ = "host:port,..."
+    return listed

@@ -50,9 +50,10 @@ def _run(services, options, folder):
         file.write("".join(entry(service, options, folder) for service in services))
     with ready_socket(folder) as ready:
         environ = dict(os.environ, NOTIFY_SOCKET=ready.getsockname(), PYTHONPATH=stubs.CHECKOUT)
-        inetd = subprocess.Popen([sys.executable, "-m", "daemons.inetd", "--logopt=pid,perror", path], env=environ)
+        inetd = subprocess.Popen([sys.executable, "-m", "daemons.inetd", "--logopt=pid,perror", path], env=environ,
+                                 start_new_session=True)        # so that Ctrl-C reaches it once, through us
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)      # Ctrl-C reaches inetd as well; we only wait for it
+            signal.signal(number, lambda *_: inetd.send_signal(signal.SIGTERM))
         if _is_ready(ready, inetd):
             _print_table(services, options)
     return inetd.wait()

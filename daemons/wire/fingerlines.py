@@ -47,8 +47,8 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(sign for sign in text if sign.isprintable())
 
 
-def pair(left: str, right: str) -> str:
-    """Two facts on one line."""
+def pair(left: str, right: str = "") -> str:
+    """One or two facts on one line."""
     return f"{left:39} {right}".rstrip()
 
 

@@ -84,6 +84,7 @@ def everybody_can_start():
 AS_SYSTEMD = """
 import fcntl, os, sys
 lifted = [fcntl.fcntl(int(number), fcntl.F_DUPFD_CLOEXEC, 100) for number in sys.argv[1].split(",")]
+os.closerange(3, 100)
 for number, fd in enumerate(lifted, 3):
     os.dup2(fd, number)
 pid = os.getpid()

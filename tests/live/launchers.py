@@ -426,7 +426,9 @@ class ByHand(Launcher):
         return self.service.argv[0]
 
     def command(self):
-        return [*self.service.argv, "--listen", joined(self.take()), *self.options]
+        address = self.take()
+        where = f"unix:{address}" if isinstance(address, str) else joined(address)
+        return [*self.service.argv, "--listen", where, *self.options]
 
 
 def joined(address):

@@ -19,7 +19,7 @@ import os, socket, sys
 def given(kind=None):
     if "--listen" not in sys.argv:
         return socket.socket(fileno=3 if "LISTEN_FDS" in os.environ else 0)
-    where = sys.argv[sys.argv.index("--listen") + 1]
+    where = sys.argv[sys.argv.index("--listen") + 1].removeprefix("unix:")
     host, _, port = where.rpartition(":")
     address = (host.strip("[]"), int(port)) if port.isdigit() else where
     family = socket.AF_UNIX if address is where else socket.AF_INET6 if "[" in where else socket.AF_INET
@@ -126,7 +126,7 @@ def test_servers_without_the_mark_are_ended(script):
 
 def test_a_launcher_that_cannot_come_up_says_why(script):
     host = Xinetd(Service(script(CONNECTION), attributes={"wait": "maybe"}))
-    with pytest.raises(RuntimeError, match="maybe|DISABLING|0 available"), host:
+    with pytest.raises(RuntimeError, match=r"maybe|DISABLING|0 available"), host:
         pass
 
 
@@ -355,7 +355,7 @@ def waits_to_send(pid):
     with open(f"/proc/{pid}/stat") as file:
         state = file.read().rpartition(")")[2].split()[0]
     with open(f"/proc/{pid}/wchan") as file:
-        return state == "S" and "unix" in file.read() or None
+        return (state == "S" and "unix" in file.read()) or None
 
 
 def test_a_syslogd_that_goes_and_comes_back(script):

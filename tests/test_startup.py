@@ -1,0 +1,25 @@
+"""What programs load before their greeting: every module costs each `nowait` conversation its time."""
+
+import pytest
+
+from bench import startup
+from daemons.tools import programs
+
+HEAVY = {"argparse", "asyncio", "ctypes", "dataclasses", "email", "hashlib", "inspect", "logging", "pathlib", "re",
+         "sqlite3", "ssl", "subprocess", "tempfile", "threading", "tomllib", "traceback", "typing", "unittest"}
+
+
+@pytest.mark.parametrize("service", programs.launched(), ids=lambda service: service.name)
+def test_loads_only_what_the_list_allows(service):
+    assert startup.beyond(service) == []
+
+
+def test_nothing_heavy_is_allowed():
+    allowed = {*startup.ALLOWED, *startup.STAYING}.union(*startup.ALSO.values())
+    assert not HEAVY & {name.partition(".")[0] for name in allowed}
+
+
+def test_a_module_that_is_not_on_the_list_is_found(monkeypatch):
+    service = programs.program("echod").SERVICE
+    monkeypatch.setattr(startup, "ALLOWED", [name for name in startup.ALLOWED if name != "syslog"])
+    assert startup.beyond(service) == ["syslog"]
