@@ -13,7 +13,6 @@ from daemons.kernel.values import choice, number, path, seconds, size, switch
 
 LONGEST = 511           # RFC 865, Quote Syntax: "it should be less than 512 characters"
 MOST_PRINTED = 4096     # octets that --exec may print, before tabs, escapes and blank lines are gone
-KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")         # all of our environment that --exec sees
 DAY = 86400
 OFFENSIVE = {"no": (False,), "yes": (False, True), "only": (True,)}
 
@@ -126,13 +125,17 @@ class Printed:
             return self.quote if len(self.quote) <= limit else b""
 
     def _run(self):
-        from daemons.kernel.running import run
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        outcome = run(self.options.exec, kept, seconds=self.options.exec_time, most=MOST_PRINTED, complaints=True)
-        self.quote = b"" if outcome.why else worded(outcome.output, self.options.charset)
-        self.until = self.clock() + 1
+        from daemons.kernel.running import Failed, output
+        self.quote = b""
+        try:
+            printed = output(self.options.exec, self.options.exec_time, MOST_PRINTED)
+            self.quote = worded(printed, self.options.charset)
+        except Failed as error:
+            raise NoQuote(str(error)) from None
+        finally:
+            self.until = self.clock() + 1
         if not 0 < len(self.quote) <= LONGEST:
-            raise NoQuote(outcome.why or f"it printed {len(self.quote)} octets that can be told")
+            raise NoQuote(f"it printed {len(self.quote)} octets that can be told")
 
 
 def worded(data, charset):

@@ -1,10 +1,8 @@
 """A listener on descriptor 0; each connection echoed by a forked child."""
 import os
-import signal
 import socket
 
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-listener = socket.socket(fileno=0)
+listener, children = socket.socket(fileno=0), 0
 while True:
     peer, _ = listener.accept()
     if os.fork() == 0:
@@ -12,3 +10,6 @@ while True:
             peer.sendall(data)
         os._exit(0)
     peer.close()
+    children += 1
+    while children and os.waitpid(-1, os.WNOHANG)[0]:
+        children -= 1

@@ -99,7 +99,9 @@ class Loop:
 
     def _accept_or_not(self):
         """Watch the listeners while there is room for one more conversation and nothing is short."""
-        wanted = self.model.active() < self.options.max and time.monotonic() >= self.paused_until
+        if self.paused_until and time.monotonic() >= self.paused_until:
+            self.paused_until = 0.0
+        wanted = self.model.active() < self.options.max and not self.paused_until
         if wanted != self.accepting:
             self.accepting = wanted
             for one in self.listeners:
@@ -109,7 +111,9 @@ class Loop:
                     self.watch.unregister(one.sock)
 
     def _settle_log(self):
-        """While log lines wait for a slow syslogd, let its socket wake us too."""
+        """While log lines wait for a slow syslogd, let its socket wake us too; for one that is gone, the clock."""
+        if log.undelivered() and log.backlog() is None:
+            log.settle(0)
         sock = log.backlog()
         if sock is not None and sock.fileno() not in self.act:
             fd = sock.fileno()
@@ -124,6 +128,8 @@ class Loop:
     def _patience(self):
         """Milliseconds until something has to be looked at without anybody calling."""
         times = [SUMMARY] if self.datagrams else []
+        if log.undelivered() and log.backlog() is None:
+            times.append(log.AGAIN)
         if self.paused_until and not self.accepting:
             times.append(max(self.paused_until - time.monotonic(), 0.01))
         if not self.ours and not self.model.active():

@@ -2,23 +2,40 @@
 
 import os
 import time
+from collections.abc import Callable
 
 from . import log
+from .addresses import Address
 from .ends import Denied, End, Gone, Late, Reset
+from .options import Options
+from .service import Service
 from .stream import Stream
+from .transport import Transport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Figure = float | int | str          # text where it has crossed a pipe
+
+Talk = Callable[..., str | None]
+Answer = Callable[..., bytes | None]
 
 
 class Program:
     """A declaration with its functions and the options it runs under: what every model serves."""
 
-    def __init__(self, service, options, talk, answer, via):
+    talk: Talk          # None, as answer, where no socket of that kind is served
+    answer: Answer
+
+    def __init__(self, service: Service, options: Options, talk: "Any", answer: "Any", via: str) -> None:
         self.service, self.options, self.talk, self.answer, self.via = service, options, talk, answer, via
-        self.made = ()                  # what the program's setup() returned, as a tuple to call with
+        self.made: tuple[object, ...] = ()      # what the program's setup() returned, as a tuple to call with
         self.restricted = options.only_from is not None or bool(options.no_access)
         self.patience = 60.0 if options.timeout is None else options.timeout
 
 
-def new_session():
+def new_session() -> str:
     """A session's id in the log."""
     return os.urandom(4).hex()
 
@@ -28,30 +45,32 @@ class Outcome:
 
     __slots__ = ("commands", "lost", "reason", "received", "seconds", "sent", "why")
 
-    def __init__(self, reason, why, seconds, received, sent, commands, lost=0):
+    def __init__(self, reason: str, why: str, seconds: "Figure", received: "Figure", sent: "Figure",
+                 commands: "Figure", lost: "Figure" = 0) -> None:
         self.reason, self.why, self.seconds = reason, why, float(seconds)
         self.received, self.sent, self.commands, self.lost = int(received), int(sent), int(commands), int(lost)
 
-    def packed(self):
+    def packed(self) -> str:
         """One line of octets, far below PIPE_BUF."""
         return "\t".join([self.reason, self.why.replace("\t", " ").replace("\n", " ")[:200], f"{self.seconds:.6f}",
                           f"{self.received}\t{self.sent}\t{self.commands}\t{self.lost}"])
 
 
-def converse(program, transport, peer, local, session):
+def converse(program: Program, transport: Transport, peer: Address, local: Address, session: str) -> None:
     """Hold one conversation, from `open` to `close` in the log."""
     log_open(program, session, peer, local, transport.secure)
     log_close(session, hold(program, transport, peer, local, session))
 
 
-def log_open(program, session, peer, local, secure=False, pid=None):
+def log_open(program: Program, session: str, peer: Address, local: Address, secure: bool = False,
+             pid: int | None = None) -> None:
     """Say that a conversation begins, in the name of the process that holds it."""
     name = {"name": _confirmed(peer)} if program.options.names else {}
     log.event("open", pid, session=session, from_=peer, **name, to=local, via=program.via,
               tls="yes" if secure else "no")
 
 
-def log_close(session, outcome, pid=None):
+def log_close(session: str, outcome: Outcome, pid: int | None = None) -> None:
     """Say that it is over, and how it ended."""
     why = {"why": outcome.why} if outcome.why else {}
     commands = {"commands": outcome.commands} if outcome.commands else {}
@@ -59,7 +78,7 @@ def log_close(session, outcome, pid=None):
               in_=outcome.received, out=outcome.sent, **commands)
 
 
-def hold(program, transport, peer, local, session):
+def hold(program: Program, transport: Transport, peer: Address, local: Address, session: str) -> Outcome:
     """Hold one conversation and close it; returns its Outcome, whatever happened."""
     options, began = program.options, time.monotonic()
     if options.session is not None:
@@ -70,7 +89,7 @@ def hold(program, transport, peer, local, session):
     return Outcome(reason, why, time.monotonic() - began, stream.received, stream.sent, stream.commands)
 
 
-def _hold(program, stream):
+def _hold(program: Program, stream: Stream) -> tuple[str, str]:
     """Talk, and say the last words; returns the reason of the end and an explanation of it."""
     try:
         if program.restricted:
@@ -97,7 +116,7 @@ def _hold(program, stream):
         return "crash", ""
 
 
-def _part(stream, end):
+def _part(stream: Stream, end: End) -> tuple[str, str]:
     try:
         stream.close()
     except End:
@@ -105,7 +124,7 @@ def _part(stream, end):
     return end.reason, "" if isinstance(end, Gone) else str(end)
 
 
-def _apologise(program, stream):
+def _apologise(program: Program, stream: Stream) -> None:
     """After a crash of ours: half a reply is not sent, the protocol's own words for "not now" are."""
     try:
         stream.discard_output()
@@ -115,13 +134,13 @@ def _apologise(program, stream):
         stream.cut_off()
 
 
-def _admit(options, peer):
+def _admit(options: Options, peer: Address) -> None:
     from . import access
     why = access.denied(peer, options.only_from, options.no_access)
     if why:
         raise Denied(why)
 
 
-def _confirmed(peer):
+def _confirmed(peer: Address) -> str:
     from .dial import name_of
     return (peer.host and name_of(peer.host)) or "unknown"

@@ -8,16 +8,23 @@ import errno
 import socket
 import struct
 import time
+from collections.abc import Callable, Iterable
 
 from . import log
-from .addresses import address
+from .addresses import Address, Name, address
 from .limits import Limits, OnceAMinute
+from .options import Options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NOW = socket.MSG_DONTWAIT
 LARGEST = 65535
 BATCH = 256             # packets taken from one socket before others get their turn
 IP_PKTINFO = 8          # linux/in.h; Python's socket module does not name it
 SERVER_PORTS = 1024
+MAPPED = bytes(10) + b"\xff\xff"         # how IPv4 addresses begin in IPv6's clothes
 
 
 class Packet:
@@ -25,16 +32,17 @@ class Packet:
 
     __slots__ = ("_name", "_to", "data", "log", "time")
 
-    def __init__(self, data, name, to=None, log_=log.event, wall=time.time):
+    def __init__(self, data: bytes, name: Name, to: tuple[str, int] | None = None,
+                 log_: Callable[..., None] = log.event, wall: Callable[[], float] = time.time) -> None:
         self.data, self._name, self._to, self.log, self.time = data, name, to, log_, wall
 
     @property
-    def peer(self):
+    def peer(self) -> Address:
         """The sender's Address."""
         return address(self._name)
 
     @property
-    def local(self):
+    def local(self) -> Address:
         """The Address that was asked; without a host where only the socket knows."""
         return address(self._to or ("", 0))
 
@@ -42,18 +50,20 @@ class Packet:
 class Datagrams:
     """One datagram socket and the program's `answer(packet, options)`, which returns octets or None."""
 
-    def __init__(self, sock, answer, options, *made):
+    def __init__(self, sock: socket.socket, answer: Callable[..., bytes | None], options: Options,
+                 *made: object) -> None:
         self.sock, self.answer, self.options, self.made = sock, answer, options, made
         self.port = sock.getsockname()[1] if sock.family != socket.AF_UNIX else 0
         self.low_ports = SERVER_PORTS if options.low_ports == "ignore" and self.port else 0
         self.limits = Limits(None, options.rate)
         self.first_of, self.tell = OnceAMinute(), OnceAMinute()
-        self.seen, self.seen_until = set(), 0.0
+        self.seen: set[Name] = set()
+        self.seen_until = 0.0
         self.count = [0, 0, 0, 0]       # in, answered, ignored, refused
         self.connected = _is_connected(sock)
         self.wildcard = _ask_for_destination(sock) if not self.connected else False
 
-    def serve(self):
+    def serve(self) -> bool:
         """Answer what is waiting; returns whether anything was."""
         receive = self._receive_to if self.wildcard else self._receive
         for done in range(BATCH):
@@ -66,9 +76,9 @@ class Datagrams:
             self._serve(data, name or "", to)
         return True
 
-    def _serve(self, data, name, to):
+    def _serve(self, data: bytes, name: "Any", to: "_Destination | None") -> None:
         self.count[0] += 1
-        if self.port and (name[1] < self.low_ports or to is not None and to.many or self._is_us(name)):
+        if self.port and (name[1] < self.low_ports or (to is not None and to.many) or self._is_us(name)):
             return self._ignore(name, to)
         if self.limits.rate and not self.limits.within_rate(address(name).source):
             return self._refuse(name, "rate")
@@ -77,7 +87,7 @@ class Datagrams:
             why = access.denied(address(name), self.options.only_from, self.options.no_access)
             if why:
                 return self._refuse(name, why)
-        packet = Packet(data, name, to and to.name)
+        packet = Packet(data, name, to.name if to else None)
         try:
             reply = self.answer(packet, self.options, *self.made)
             if reply is not None and name:      # a Unix peer without a name is heard, but cannot be answered
@@ -87,15 +97,15 @@ class Datagrams:
         if name not in self.seen:
             self._first(name, to, len(data), len(reply or b""))
 
-    def _receive(self):
+    def _receive(self) -> "tuple[bytes, Any, _Destination | None]":
         data, name = self.sock.recvfrom(LARGEST, NOW)
         return data, name or self.connected, None
 
-    def _receive_to(self):
+    def _receive_to(self) -> "tuple[bytes, Any, _Destination | None]":
         data, ancillary, _, name = self.sock.recvmsg(LARGEST, 128, NOW)
         return data, name, _destination(ancillary, self.port)
 
-    def _reply(self, reply, name, to):
+    def _reply(self, reply: bytes, name: Name, to: "_Destination | None") -> None:
         try:
             if self.connected:
                 self.sock.send(reply, NOW)
@@ -108,7 +118,7 @@ class Datagrams:
             if self.tell(address(name).source):
                 log.event("ignored", from_=address(name), why=error.strerror)
 
-    def _first(self, name, to, received, sent):
+    def _first(self, name: Name, to: "_Destination | None", received: int, sent: int) -> None:
         """Log the first packet of a sender in a minute; the rest are counted."""
         now = time.monotonic()
         if now > self.seen_until or len(self.seen) > 4096:
@@ -119,23 +129,23 @@ class Datagrams:
             log.event("packet", from_=sender, to=address(to.name if to else self.sock.getsockname()), in_=received,
                       out=sent)
 
-    def _is_us(self, name):
+    def _is_us(self, name: tuple[str, int]) -> bool:
         """Did we send this ourselves, from whichever address?  Then the answer would be the next question."""
         return name[1] == self.port and _is_here(address(name).host)
 
-    def _ignore(self, name, to):
+    def _ignore(self, name: Name, to: "_Destination | None") -> None:
         self.count[2] += 1
         sender = address(name)
         if self.tell(sender.source):
             why = "server-port" if sender.port < self.low_ports else "sent-to-many" if to and to.many else "own-address"
             log.event("ignored", from_=sender, why=why)
 
-    def _refuse(self, name, why):
+    def _refuse(self, name: Name, why: str) -> None:
         self.count[3] += 1
         if self.tell(address(name).source):
             log.event("refused", from_=address(name), why=why)
 
-    def summary(self):
+    def summary(self) -> None:
         """Log what was done since the last summary, if anything was."""
         if self.count[0]:
             received, answered, ignored, refused = self.count
@@ -148,11 +158,11 @@ class _Destination:
 
     __slots__ = ("many", "name", "reply")
 
-    def __init__(self, name, reply, many):
+    def __init__(self, name: tuple[str, int], reply: tuple[int, int, bytes], many: bool) -> None:
         self.name, self.reply, self.many = name, reply, many
 
 
-def _destination(ancillary, port):
+def _destination(ancillary: Iterable[tuple[int, int, bytes]], port: int) -> _Destination | None:
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
             _, ours, asked = struct.unpack("=i4s4s", data[:12])
@@ -160,12 +170,13 @@ def _destination(ancillary, port):
             many = ours not in (asked, bytes(4)) or asked[0] >= 224
             reply = level, kind, struct.pack("=i4s4s", 0, asked, bytes(4))
             return _Destination((socket.inet_ntop(socket.AF_INET, asked), port), reply, many)
-        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO and not data.startswith(bytes(10) + b"\xff\xff"):
-            return _Destination((socket.inet_ntop(socket.AF_INET6, data[:16]), port), (level, kind, data), data[0] == 255)
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO and not data.startswith(MAPPED):
+            host = socket.inet_ntop(socket.AF_INET6, data[:16])
+            return _Destination((host, port), (level, kind, data), data[0] == 255)
     return None
 
 
-def _is_here(host):
+def _is_here(host: str) -> bool:
     """Is this an address of our own machine?  Another's cannot be bound."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -175,7 +186,7 @@ def _is_here(host):
     return True
 
 
-def _ask_for_destination(sock):
+def _ask_for_destination(sock: socket.socket) -> bool:
     """On a socket bound to every address, have the kernel tell which one was asked; False on any other."""
     if sock.family == socket.AF_UNIX or sock.getsockname()[0] not in ("0.0.0.0", "::"):
         return False
@@ -185,7 +196,7 @@ def _ask_for_destination(sock):
     return True
 
 
-def _is_connected(sock):
+def _is_connected(sock: socket.socket) -> "Any":
     """The peer's name, where a launcher connected the socket to one."""
     try:
         return sock.getpeername() or None

@@ -4,32 +4,38 @@ import os
 import sys
 
 from . import descriptors, log, sockopts
-from .inherited import CONNECTION, PIPES, TERMINAL
+from .conversation import Program
+from .inherited import CONNECTION, PIPES, TERMINAL, Given
+from .options import Options
 
 
-def explain(program, given):
+def explain(program: Program, given: list[Given]) -> bool:
     """Tell a person, or the log where the client is listening; True if that was all there is to do."""
     lines = findings(program, given)
     for what, value in lines:
         log.event("explain", what=what, is_=value)
     page = "".join(f"{what:12} {value}\n" for what, value in lines)
     by_hand = given[0].kind == TERMINAL or any(one.ours for one in given)
-    out = 2 if given[0].kind in (TERMINAL, PIPES) else 1
-    if by_hand or descriptors.errors is not None:
-        os.write(out if by_hand else descriptors.errors, page.encode("utf-8", "backslashreplace"))
+    out = descriptors.errors
+    if by_hand:
+        out = 2 if given[0].kind in (TERMINAL, PIPES) else 1
+    if out is not None:
+        os.write(out, page.encode("utf-8", "backslashreplace"))
     return by_hand
 
 
-def findings(program, given):
+def findings(program: Program, given: list[Given]) -> list[tuple[str, str]]:
     """What is known, as (what, value) pairs in the order in which a person asks."""
     options = program.options
     lines = [("program", f"{program.service.name}: {program.service.about}")]
     lines += [("given", str(one)) for one in given]
     lines.append(("launched by", f"{program.via} (process {os.getppid()})"))
     lines.append(("will", _plan(program, given)))
-    lines.append(("user", f"uid {os.getuid()}, gid {os.getgid()}, groups {' '.join(map(str, os.getgroups())) or 'none'}"))
+    groups = " ".join(map(str, os.getgroups())) or "none"
+    lines.append(("user", f"uid {os.getuid()}, gid {os.getgid()}, groups {groups}"))
+    errors = "ours to log" if descriptors.errors is None else "kept"
     lines.append(("log", f"{options.log}, facility {options.facility}, priority {options.priority} and above, "
-                         f"as {options.ident}; descriptor 2 is {'ours to log' if descriptors.errors is None else 'kept'}"))
+                         f"as {options.ident}; descriptor 2 is {errors}"))
     lines.append(("limits", _limits(options)))
     chosen = ", ".join(f"{row[0]} {value}" for row, value in sockopts.chosen(options))
     lines.append(("socket", chosen or "no socket option set"))
@@ -39,7 +45,7 @@ def findings(program, given):
     return lines
 
 
-def _plan(program, given):
+def _plan(program: Program, given: list[Given]) -> str:
     if given[0].kind in (CONNECTION, PIPES, TERMINAL):
         return "hold one conversation, then exit"
     model = program.options.model or program.service.model
@@ -47,7 +53,7 @@ def _plan(program, given):
     return f"serve {end}, model {model}, {program.options.processes} process(es)"
 
 
-def _limits(options):
+def _limits(options: Options) -> str:
     import resource
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     memory = resource.getrlimit(resource.RLIMIT_AS)[0]

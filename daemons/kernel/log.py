@@ -227,8 +227,13 @@ def settle(seconds: float) -> int:
 
 
 def backlog() -> socket.socket | None:
-    """The socket to watch for room while lines are waiting for it, or None."""
-    return _state.sock if _state.waiting else None
+    """The socket to watch for room while something is undelivered, or None."""
+    return _state.sock if undelivered() else None
+
+
+def undelivered() -> bool:
+    """Is anything still to be said: lines, or how many were lost?"""
+    return bool(_state.waiting or _state.lost)
 
 
 def fileno() -> int | None:

@@ -1,48 +1,69 @@
-"""Carry octets both ways between two streams until both sides are done."""
+"""Carry octets both ways between two streams until both are done."""
 
-from select import POLLIN, poll
+import time
+from select import POLLIN, POLLOUT, poll
 
-from .ends import Late
+from .stream import PIECE, Stream
+from .transport import ready
 
 
-def pump(one, other, *, idle=None):
+def pump(one: Stream, other: Stream, *, idle: float | None = None) -> tuple[int, int]:
     """Copy in both directions; returns the octets carried (from one, from other).
 
     The end of one direction is passed on as a half-close and the other direction goes on, as TCP
-    has it.  Raises Late when nothing moved for `idle` seconds (default: the patience of `one`),
-    and Reset when either side broke.  What either stream has already read is carried first.
+    has it.  What either stream has read or queued already is carried first.  Raises Late when nothing
+    moved for `idle` seconds (default: the patience of `one`), Reset when either side broke, and
+    Overtime or Stopped when the time of either conversation is over.
     """
     idle = one.patience if idle is None else idle
-    carried = {one: 0, other: 0}
-    ways = {one: other, other: one}
-    for source, sink in list(ways.items()):
-        source.flush()
-        _carry(source, sink, source.unread(), carried)
-    while ways:
-        for source in _ready(ways, idle):
-            data = source.some()
-            if data:
-                _carry(source, ways[source], data, carried)
-            else:
-                ways.pop(source).half_close()
-    return carried[one], carried[other]
+    ways = _Way(one, other), _Way(other, one)
+    going = [way for way in ways if way.step()]
+    while going:
+        ready(_watch(going), time.monotonic() + idle, (one.transport, other.transport),
+              f"nothing moved for {idle:g} seconds")
+        going = [way for way in going if way.step()]
+    return ways[0].carried, ways[1].carried
 
 
-def _carry(source, sink, data, carried):
-    if data:
-        sink.send(data)
-        sink.flush()
-        carried[source] += len(data)
+class _Way:
+    """One direction.  Neither waits for the other: a side that does not read holds up nobody but its partner."""
+
+    def __init__(self, source: Stream, sink: Stream) -> None:
+        self.source, self.sink = source, sink
+        self.held = sink.unsent()       # what the sink has not taken yet, less than two pieces
+        self.carried, self.ended = 0, False
+
+    def has_room(self) -> bool:
+        """May more be read?"""
+        return not self.ended and len(self.held) < PIECE
+
+    def step(self) -> bool:
+        """Move what can be moved without waiting; False once the end has been passed on."""
+        data = self.source.take() if self.has_room() else None
+        if data:
+            self.held += data
+            self.carried += len(data)
+        elif data is not None:
+            self.ended = True
+        if self.held:
+            self.held = self.held[self.sink.offer(self.held):]
+        if self.ended and not self.held:
+            self.sink.half_close()
+            return False
+        return True
 
 
-def _ready(ways, idle):
-    """The streams with something to read; waits for one."""
-    watch, by_fd = poll(), {}
-    for source in ways:
-        fd = source.transport.fileno()
-        by_fd[fd] = source
-        watch.register(fd, POLLIN)
-    ready = watch.poll(idle * 1000)
-    if not ready:
-        raise Late(f"nothing moved for {idle:g} seconds")
-    return [by_fd[fd] for fd, _ in ready]
+def _watch(ways: list[_Way]) -> poll:
+    """Whom to wait for: sources that may say more, and sinks that have not taken all."""
+    wanted: dict[int, int] = {}
+    for way in ways:
+        if way.has_room():
+            fd = way.source.transport.fileno()
+            wanted[fd] = wanted.get(fd, 0) | POLLIN
+        if way.held:
+            fd = way.sink.transport.sink_fileno()
+            wanted[fd] = wanted.get(fd, 0) | POLLOUT
+    watch = poll()
+    for fd, what in wanted.items():
+        watch.register(fd, what)
+    return watch

@@ -4,19 +4,29 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 from . import descriptors, inherited, log, sockopts
 from .addresses import Address, local_of, peer_of
-from .conversation import Program, converse, new_session
-from .inherited import CONNECTION, DATAGRAMS, LISTENER, Nothing
-from .options import Misuse, help_page, read
-from .transport import PipeTransport, SocketTransport
+from .conversation import Answer, Program, Talk, converse, new_session
+from .inherited import CONNECTION, DATAGRAMS, LISTENER, Given, Nothing
+from .options import Misuse, Options, help_page, read
+from .service import Service
+from .transport import PipeTransport, SocketTransport, Transport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+Setup = Callable[[Options], object]
+Run = Callable[..., int | None]
 
 DONE, MISUSE, LATER = 0, 100, 111       # exit status: done; wrong, and wrong again if repeated; try later
 LINGER = 0.5                            # seconds that a finished program gives a slow syslogd
 
 
-def main(service, talk=None, answer=None, setup=None, run=None):
+def main(service: Service, talk: Talk | None = None, answer: Answer | None = None, setup: Setup | None = None,
+         run: Run | None = None) -> "NoReturn":
     """Serve what descriptor 0, LISTEN_FDS or --listen gives; ends the process.
 
     talk(stream, options) holds a stream conversation and may return the word for its end;
@@ -41,7 +51,7 @@ def main(service, talk=None, answer=None, setup=None, run=None):
     leave(status)
 
 
-def _main(service, talk, answer, setup, run):
+def _main(service: Service, talk: Talk | None, answer: Answer | None, setup: Setup | None, run: Run | None) -> int:
     options = read(service, sys.argv[1:], os.environ)
     if options.action in ("help", "version"):
         return _print_page(service, options.action)
@@ -64,7 +74,7 @@ def _main(service, talk, answer, setup, run):
     return _serve_one(program, given[0])
 
 
-def _given(program):
+def _given(program: Program) -> list[Given]:
     """What we were given, once it is clear that the program can serve it."""
     try:
         given = inherited.look(program.options, lambda text: log.event("warning", text=text))
@@ -78,7 +88,7 @@ def _given(program):
     return given
 
 
-def _prepare(program, given, setup):
+def _prepare(program: Program, given: list[Given], setup: Setup | None) -> None:
     """Socket options, and what the program makes once for all conversations."""
     try:
         for one in given:
@@ -93,7 +103,7 @@ def _prepare(program, given, setup):
         raise
 
 
-def _made(options, setup):
+def _made(options: Options, setup: Setup | None) -> tuple[object, ...]:
     """What the program's setup() returns, as a tuple to call with; raises Misuse for what it refuses."""
     try:
         return () if setup is None else (setup(options),)
@@ -103,7 +113,7 @@ def _made(options, setup):
         raise Misuse(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from None
 
 
-def _turn_away(program, given):
+def _turn_away(program: Program, given: list[Given]) -> None:
     """The start failed: say so in the protocol's own words to a peer that is already connected."""
     one = given[0]
     if one.kind == CONNECTION and program.service.busy:
@@ -113,11 +123,11 @@ def _turn_away(program, given):
             return                      # gone already
 
 
-def _serve_one(program, given):
+def _serve_one(program: Program, given: Given) -> int:
     """A connection that the launcher accepted, two pipes, or a terminal: one conversation."""
     if given.kind == CONNECTION:
         peer, local = peer_of(given.sock), local_of(given.sock)
-        transport = SocketTransport(given.sock)
+        transport: Transport = SocketTransport(given.sock)
         if peer is None:                # a port scan is over before we look
             log.event("close", session=new_session(), reason="gone", why="the peer left before we looked")
             return DONE
@@ -125,7 +135,7 @@ def _serve_one(program, given):
         peer, local = Address(word=given.kind), Address(word=given.kind)
         transport = PipeTransport(given.input, given.output)
 
-    def told(number, frame):
+    def told(*_: object) -> None:
         transport.hurry(program.options.grace)
 
     signal.signal(signal.SIGTERM, told)
@@ -135,7 +145,7 @@ def _serve_one(program, given):
     return DONE
 
 
-def log_complaints_as_they_come():
+def log_complaints_as_they_come() -> None:
     """Have SIGIO tell when something was written to descriptor 2: a chatty child must not fill the pipe and stop."""
     if descriptors.reader is None:
         return
@@ -146,7 +156,7 @@ def log_complaints_as_they_come():
     fcntl.fcntl(descriptors.reader, fcntl.F_SETFL, flags | os.O_ASYNC)
 
 
-def _print_page(service, action):
+def _print_page(service: Service, action: str) -> int:
     from daemons import __version__
     text = help_page(service) if action == "help" else f"{service.name} (fd0) {__version__}\n"
     sys.stdout.write(text)
@@ -154,7 +164,7 @@ def _print_page(service, action):
     return DONE
 
 
-def _check(options, setup):
+def _check(options: Options, setup: Setup | None) -> int:
     """--check: options were read; see whether what the program loads can be loaded."""
     _made(options, setup)
     sys.stdout.write(f"{options.service.name}: options and files are in order\n")
@@ -162,12 +172,12 @@ def _check(options, setup):
     return DONE
 
 
-def _explain(program, given):
+def _explain(program: Program, given: list[Given]) -> bool:
     from . import explain
     return explain.explain(program, given)
 
 
-def fail(service, status, text):
+def fail(service: Service, status: int, text: str) -> int:
     """Say why the program does not start, to the person at the terminal and in the log."""
     log.event("misuse", text=text)
     if descriptors.errors is not None:
@@ -175,7 +185,7 @@ def fail(service, status, text):
     return status
 
 
-def leave(status):
+def leave(status: int) -> "NoReturn":
     """End now: everything is flushed, and there is nothing that the interpreter's own way out would add."""
     if sys.stdout is not None:          # descriptor 1 was closed when we began
         sys.stdout.flush()

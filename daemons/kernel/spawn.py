@@ -4,84 +4,194 @@ Everything that can fail is looked up before the fork; what fails after it is sa
 to the client.
 """
 
+import fcntl
 import os
 import resource
 import signal
+import socket
+from collections.abc import Callable, Mapping
 
-from . import log
-from .addresses import Address, address
+from . import descriptors
+from .addresses import Address
 
-RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)     # Python ignores these; what it starts must not
-OURS = ("LISTEN_", "NOTIFY_SOCKET", "LD_", "PYTHON", "FD0_")   # never passed on unless asked for by name
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+# What is ours alone or would change the server's own code: never passed on unless asked for by name.
+OURS = ("LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "LD_", "PYTHON", "FD0_INETD_")
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)    # kept for the child until it is its own master
+COULD_NOT_START = 111
 
 
 class Command:
-    """What to run, and as whom: everything about a start that does not change between two of them."""
+    """What to run, and as whom: everything about a start that does not change between two of them.
 
-    __slots__ = ("arguments", "environ", "gid", "groups", "nice", "program", "rlimits", "stderr", "uid", "umask")
+    uid, gid        None to stay who we are; `keeps_errors` leaves descriptor 2 to a pipe that spawn() is given
+    rlimits         names of the resource module -> soft and hard limit, None for no limit
+    """
 
-    def __init__(self, program, arguments, environ, *, uid=None, gid=None, umask=None, nice=0, rlimits=None,
-                 stderr=None):
+    __slots__ = ("arguments", "environ", "gid", "keeps_errors", "nice", "program", "rlimits", "uid", "umask")
+
+    def __init__(self, program: str, arguments: list[str], environ: dict[str, str], *, uid: int | None = None,
+                 gid: int | None = None, umask: int | None = None, nice: int = 0,
+                 rlimits: Mapping[str, int | None] | None = None, keeps_errors: bool = False) -> None:
         self.program, self.arguments, self.environ = program, arguments, environ
-        self.uid, self.gid, self.groups = uid, gid, []
-        self.umask, self.nice, self.stderr = umask, nice, stderr
-        self.rlimits = [(getattr(resource, name), value) for name, value in (rlimits or {}).items()]
+        self.uid, self.gid, self.umask, self.nice, self.keeps_errors = uid, gid, umask, nice, keeps_errors
+        self.rlimits = [(getattr(resource, name), resource.RLIM_INFINITY if value is None else value)
+                        for name, value in (rlimits or {}).items()]
 
 
-def spawn(command, sock, service, peer=None):
-    """Start it on this socket; returns the process id.  Raises OSError when there is no process to be had."""
-    environ = dict(command.environ)
-    if peer is not None:
-        environ.update(callers(peer, address(sock.getsockname())))
-    pid = os.fork()
-    if pid == 0:
-        try:
-            _become(command, sock, environ)
-        except BaseException as error:  # nothing may climb into the parent's loop
-            log.event("FAIL", service=service, why=f"{command.program}: {error}")
-        finally:
-            os._exit(111)
+def command(program: str, arguments: list[str], *, user: str = "", group: str = "",
+            env: Mapping[str, str] | None = None, passenv: list[str] | None = None, umask: int | None = None, nice: int = 0,
+            rlimits: Mapping[str, int | None] | None = None,
+            keeps_errors: bool = False) -> Command:
+    """A Command from names; raises ValueError for what does not exist, and for what we have no right to do."""
+    uid, gid = _ids(user, group)
+    environ = passed_on(os.environ, passenv)
+    environ.update(env or {})
+    made = Command(program, arguments, environ, uid=uid, gid=gid, umask=umask, nice=nice, rlimits=rlimits,
+                   keeps_errors=keeps_errors)
+    if os.geteuid() != 0:
+        _check_rights(made, user, group)
+        made.uid = made.gid = None
+    return made
+
+
+def _ids(user: str, group: str) -> tuple[int | None, int | None]:
+    """The numbers of a user and a group, which may be numbers already; without a group, the user's own."""
+    import grp
+    import pwd
+    uid = gid = None
+    try:
+        if group:
+            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+        if user:
+            uid = int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+            gid = pwd.getpwuid(uid).pw_gid if gid is None else gid
+    except KeyError:
+        raise ValueError(f"no such user or group: {user} {group}".rstrip()) from None
+    return uid, gid
+
+
+def _check_rights(made: Command, user: str, group: str) -> None:
+    """Without root a server is who we are; the group counts only where the file names one."""
+    if made.uid not in (None, os.geteuid()):
+        raise ValueError(f"only root can run it as {user}; we are {_own_name()}")
+    if group and made.gid != os.getegid():
+        raise ValueError(f"only root can run it in group {group}; ours is {os.getegid()}")
+    if made.nice < 0:
+        raise ValueError(f"only root can give it nice {made.nice}")
+    for limit, value in made.rlimits:
+        most = resource.getrlimit(limit)[1]
+        if most != resource.RLIM_INFINITY and (value == resource.RLIM_INFINITY or value > most):
+            raise ValueError(f"only root can allow it more than we may have ourselves: a limit of {most}")
+
+
+def _own_name() -> str:
+    import pwd
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:                    # a container's user need have no name
+        return f"user {os.geteuid()}"
+
+
+def prepare() -> None:
+    """Once, before the first spawn(): see that servers get nothing of ours by accident.
+
+    What we inherited ourselves is closed to them, our own stderr moves to where a server's cannot
+    replace it, and new files are at most readable for others, as xinetd has it.
+    """
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                os.set_inheritable(int(name), False)
+            except OSError:             # the one that read the directory
+                continue
+    if descriptors.errors == 2:
+        descriptors.errors = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.umask(os.umask(0o022) | 0o022)
+
+
+def spawn(command: Command, sock: socket.socket, variables: Mapping[str, str], errors: int | None,
+          failed: Callable[[str], None], admitted: Callable[[], bool] | None = None) -> int:
+    """Start it on this socket; returns the process id.  Raises OSError when there is no process to be had.
+
+    variables   more of them for this start
+    errors      what to put on descriptor 2 if the command keeps its errors
+    failed      called in the child with a sentence when it could not become the server
+    admitted    called in the child before anything else: whether to go on
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                if admitted is None or admitted():
+                    _become(command, sock, {**command.environ, **variables}, errors)
+            except OSError as error:
+                failed(f"{command.program}: {error.strerror}")
+            except BaseException as error:      # nothing may climb into the parent's loop
+                failed(f"{command.program}: {error}")
+            finally:
+                os._exit(COULD_NOT_START)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
 
 
-def _become(command, sock, environ):
-    signal.set_wakeup_fd(-1)
+def _become(command: Command, sock: socket.socket, environ: dict[str, str], errors: int | None) -> "NoReturn":
     os.setsid()
-    for number in RESTORED:
-        signal.signal(number, signal.SIG_DFL)
-    for fd in (0, 1) if command.stderr is not None else (0, 1, 2):
-        os.dup2(sock.fileno(), fd)
-    if command.stderr is not None:
-        os.dup2(command.stderr, 2)      # which may be 2 itself: now it survives the exec
+    _forget_signals()
+    for fd in (0, 1, 2):
+        os.dup2(errors if fd == 2 and command.keeps_errors and errors is not None else sock.fileno(), fd)
     os.chdir("/")
     if command.umask is not None:
         os.umask(command.umask)
     if command.nice:
         os.nice(command.nice)
     for limit, value in command.rlimits:
-        value = resource.RLIM_INFINITY if value is None else value
         resource.setrlimit(limit, (value, value))
     if command.gid is not None:
-        os.setgroups(command.groups)
+        os.setgroups([])
         os.setresgid(command.gid, command.gid, command.gid)
     if command.uid is not None:
         os.setresuid(command.uid, command.uid, command.uid)
-        if command.uid and os.getresuid() != (command.uid,) * 3:
-            raise PermissionError("could not give up privilege")
+        if command.uid and (os.getresuid() != (command.uid,) * 3 or _can_return()):
+            raise PermissionError(0, "could not give up privilege")
     os.execve(command.program, command.arguments, environ)
 
 
-def passed_on(environ, names=None):
+def _forget_signals() -> None:
+    """Every signal as a new process expects it: we handle some, Python ignores some, whoever started us may have."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _can_return() -> bool:
+    try:
+        os.setresuid(0, 0, 0)
+    except PermissionError:
+        return False
+    return True
+
+
+def passed_on(environ: Mapping[str, str], names: list[str] | None = None) -> dict[str, str]:
     """Our environment as a server gets it: without what is ours alone; of the rest only `names`, if given."""
     return {name: value for name, value in environ.items()
             if (not name.startswith(OURS) if names is None else name in names)}
 
 
-def callers(peer: Address, local: Address):
-    """The caller in every dialect: xinetd's REMOTE_HOST, systemd's REMOTE_ADDR, UCSPI's TCPREMOTEIP."""
+def callers(peer: Address, local: Address, count: int) -> dict[str, str]:
+    """The caller in every dialect: xinetd's REMOTE_HOST, systemd's REMOTE_ADDR, UCSPI's TCPREMOTEIP.
+
+    `count` is how many conversations the same source has now, with this one.
+    """
     if not peer.host:
         return {"PROTO": "UNIX", "REMOTE_ADDR": str(peer)}
     return {"REMOTE_HOST": peer.host, "REMOTE_ADDR": peer.host, "REMOTE_PORT": str(peer.port), "PROTO": "TCP",
             "TCPREMOTEIP": peer.host, "TCPREMOTEPORT": str(peer.port),
-            "TCPLOCALIP": local.host, "TCPLOCALPORT": str(local.port)}
-
+            "TCPLOCALIP": local.host, "TCPLOCALPORT": str(local.port), "TCPCONNNUM": str(count)}

@@ -41,7 +41,7 @@ class Stream:
 
     def __init__(self, transport: Transport, *, patience: float = 60.0, endings: str = "lf",
                  peer: Address | None = None, local: Address | None = None, session: str = "",
-                 log: Callable[..., None] | None = None, clock: Callable[[], float] = time.monotonic,
+                 log: "Any" = None, clock: Callable[[], float] = time.monotonic,
                  wall: Callable[[], float] = time.time) -> None:
         self.transport, self.patience, self.endings = transport, patience, endings
         self.peer, self.local, self.session = peer or Address(), local or Address(), session
@@ -96,19 +96,29 @@ class Stream:
         while len(self._input) < size:
             if not self._fill(deadline):
                 raise self._over()
-        return self._take(size)
+        return self._first(size)
 
     def some(self, limit: int = PIECE) -> bytes:
         """What has come, at least one octet, at most `limit`; b"" once the peer has said its last."""
         if not self._input and not self._fill(self._monotonic() + self.patience):
             return b""
-        return self._take(limit)
+        return self._first(limit)
+
+    def take(self, limit: int = PIECE) -> bytes | None:
+        """What has come, without waiting for it; None when nothing has, b"" once the peer has said its last."""
+        if self._input or self._ended:
+            return self._first(limit)
+        data = self.transport.take(limit)
+        if data is not None:
+            self.received += len(data)
+            self._ended = not data
+        return data
 
     def unread(self) -> bytes:
         """What has been read from the peer and not been asked for yet; it is taken away."""
-        return self._take(len(self._input))
+        return self._first(len(self._input))
 
-    def _take(self, size: int) -> bytes:
+    def _first(self, size: int) -> bytes:
         data = bytes(self._input[:size])
         del self._input[:size]
         return data
@@ -143,11 +153,22 @@ class Stream:
         if self._waiting >= PIECE:
             self.flush()
 
+    def offer(self, data: Octets) -> int:
+        """Hand the kernel what it takes of these octets without waiting; returns how many."""
+        taken = self.transport.offer(data)
+        self.sent += taken
+        return taken
+
+    def unsent(self) -> bytes:
+        """What was queued and has not left yet; it is taken away."""
+        data, self._output, self._waiting = b"".join(self._output), [], 0
+        return data
+
     def flush(self) -> None:
         """Hand everything queued to the kernel, each 64 KiB under a deadline of its own."""
         if not self._output:
             return
-        data, self._output, self._waiting = b"".join(self._output), [], 0
+        data = self.unsent()
         for start in range(0, len(data), PIECE):
             piece = data[start:start + PIECE] if len(data) > PIECE else data
             self.transport.send(piece, self._monotonic() + self.patience)
@@ -179,7 +200,7 @@ class Stream:
         """Log one of the program's declared events, with this session's id."""
         self._log(name, session=self.session, **values)
 
-    def makefile(self, mode: str = "rb") -> "BinaryIO":
+    def makefile(self, mode: str = "rb") -> io.BufferedIOBase:
         """A file view, for libraries that want one: "rb", "wb" or "rwb"; closing it closes nothing here."""
         view = _View(self)
         if mode == "rb":

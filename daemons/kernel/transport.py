@@ -13,10 +13,6 @@ from select import POLLIN, POLLOUT, poll
 
 from .ends import Late, Overtime, Reset, Stopped
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from select import poll as Poll
-
 Octets = bytes | bytearray | memoryview
 
 NOW = socket.MSG_DONTWAIT
@@ -95,7 +91,7 @@ class Transport:
         ready(watch, deadline, (self,), "the peer was silent" if what == POLLIN else "the peer did not read")
 
 
-def ready(watch: "Poll", deadline: float | None, transports: Iterable[Transport], late: str) -> list[tuple[int, int]]:
+def ready(watch: poll, deadline: float | None, transports: Iterable[Transport], late: str) -> list[tuple[int, int]]:
     """What poll() finds ready; raises Late, or the end of one of these conversations, when nothing is in time."""
     while True:
         try:
@@ -105,7 +101,7 @@ def ready(watch: "Poll", deadline: float | None, transports: Iterable[Transport]
             continue
 
 
-def _ready(watch: "Poll", deadline: float | None, transports: Iterable[Transport], late: str) -> list[tuple[int, int]]:
+def _ready(watch: poll, deadline: float | None, transports: Iterable[Transport], late: str) -> list[tuple[int, int]]:
     end, why = deadline, Late
     try:
         for one in transports:

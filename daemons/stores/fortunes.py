@@ -34,7 +34,7 @@ class Fortunes(Source):
         super().__init__(path, (), percent)
         self.text, self.delimiter, self.flags = _read(path), b"%\n", COMMENTS
         starts = self._indexed(path)
-        if not self.text.endswith(b"\n"):
+        if self.text and not self.text.endswith(b"\n"):
             self.text += b"\n"
         self.starts = starts or self._searched()
 

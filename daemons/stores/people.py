@@ -40,8 +40,10 @@ def is_login(name: str) -> bool:
 def accounts(name: str, hidden: list[str], full_names: bool) -> list[pwd.struct_passwd]:
     """Those whom a name means: the one of this login name or, if full names count, all with these words in theirs."""
     entry = account(name, hidden)
-    if entry or not full_names or not any(sign.isalpha() for sign in name):
-        return [entry] if entry else []
+    if entry:
+        return [entry]
+    if not full_names or not name.isprintable() or not any(sign.isalpha() for sign in name):
+        return []
     wanted = set(name.lower().split())
     return [entry for entry in pwd.getpwall() if wanted <= _words(entry) and _known(entry, hidden)][:MATCHES]
 

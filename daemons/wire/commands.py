@@ -6,6 +6,14 @@ A row gives dispatch, the usage text, what the log may show and the list of dial
 A session is any object with `stream`, `limit` (octets in a line) and `refuse(*sentence)`.
 """
 
+from collections.abc import Callable, Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+Kind = Callable[[bytes], object]
+
 LEAVE = object()        # what a command returns to leave its table
 
 
@@ -18,15 +26,18 @@ class Command:
 
     __slots__ = ("function", "kinds", "secret")
 
-    def __init__(self, function, *kinds, secret=False):
+    def __init__(self, function: Callable[..., object], *kinds: Kind, secret: bool = False) -> None:
         self.function, self.kinds, self.secret = function, kinds, secret
 
-    def usage(self, verb):
+    def usage(self, verb: str) -> str:
         """How the command is to be given."""
         return " ".join([verb, *(kind.__name__ for kind in self.kinds)])
 
 
-def converse(session, table):
+Table = Mapping[str, Command]
+
+
+def converse(session: "Any", table: Table) -> None:
     """Answer one command line after another, until a command says LEAVE."""
     while True:
         line = session.stream.line(session.limit)
@@ -38,20 +49,20 @@ def converse(session, table):
             session.refuse(*refusal.args)
 
 
-def answer(session, table, line):
+def answer(session: "Any", table: Table, line: bytes) -> object:
     """Do what one line asks; raises Refused for an unknown verb, a wrong count or kind of arguments."""
-    verb, words = split(line)
+    verb, rest = split(line)
     command = table.get(verb)
     if command is None:
         raise Refused("no such command here")
-    return command.function(session, *arguments(command, verb, words))
+    return command.function(session, *arguments(command, verb, rest))
 
 
-def arguments(command, verb, words):
-    """The words of a line as the command's kinds make them; a kind marked `rest` takes all that is left."""
-    kinds, values = command.kinds, []
-    if kinds and getattr(kinds[-1], "rest", False):
-        words = words[:len(kinds) - 1] + [b" ".join(words[len(kinds) - 1:])]
+def arguments(command: Command, verb: str, rest: bytes) -> list[object]:
+    """The words of a line as the command's kinds make them; a kind marked `rest` takes all that is left, as it is."""
+    kinds = command.kinds
+    words = _words(rest, len(kinds) if kinds and getattr(kinds[-1], "rest", False) else 0)
+    values: list[object] = []
     least = len([kind for kind in kinds if not getattr(kind, "optional", False)])
     if not least <= len(words) <= len(kinds):
         raise Refused(f"usage: {command.usage(verb)}")
@@ -63,48 +74,62 @@ def arguments(command, verb, words):
     return values
 
 
-def split(line):
-    """The verb in capitals, as text, and the words; only blanks part words, and only ASCII is folded."""
-    verb, *words = [part for part in line.split(b" ") if part] or [b""]
-    return verb.upper().decode("ascii", "backslashreplace"), words
+def split(line: bytes) -> tuple[str, bytes]:
+    """The verb in capitals, as text, and the rest of the line; only blanks part them, and only ASCII is folded."""
+    verb, _, rest = line.lstrip(b" ").partition(b" ")
+    return verb.upper().decode("ascii", "backslashreplace"), rest.lstrip(b" ")
 
 
-def shown(table, line):
+def _words(rest: bytes, most: int) -> list[bytes]:
+    """The words between blanks; with `most`, the last of so many is all that is left, blanks and all."""
+    if not most:
+        return [word for word in rest.split(b" ") if word]
+    words = []
+    while rest and len(words) < most - 1:
+        word, _, rest = rest.partition(b" ")
+        rest = rest.lstrip(b" ")
+        words.append(word)
+    return [*words, rest] if rest else words
+
+
+def shown(table: Table, line: bytes) -> str:
     """A command line as the log may show it: secrets are not in it, nor what may be a secret typed in a wrong place."""
-    verb, words = split(line)
+    verb, rest = split(line)
     command = table.get(verb)
     if command is None:
-        return f"{verb[:16]} ***" if words else verb[:16]
-    return f"{verb} ***" if command.secret and words else b" ".join([verb.encode(), *words]).decode("utf-8",
-                                                                                                    "backslashreplace")
+        return "***"                    # a password typed where its command was forgotten, for all we know
+    if command.secret and rest:
+        return f"{verb} ***"
+    return f"{verb} {rest.decode('utf-8', 'surrogateescape')}".rstrip(" ")
 
 
-def word(octets):
+def word(octets: bytes) -> bytes:
     """One word."""
     return octets
 
 
-def text(octets):
+def text(octets: bytes) -> bytes:
     """The rest of the line."""
     return octets
 
 
-text.rest = True
+text.rest = True        # type: ignore[attr-defined]
 
 
-def number(octets):
+def number(octets: bytes) -> int:
     """A number in ASCII digits; int() takes far more than protocols do."""
     if not (octets.isdigit() and len(octets) < 19):
         raise ValueError("not a number")
     return int(octets)
 
 
-def maybe(kind):
+def maybe(kind: Kind) -> Kind:
     """The same kind, which may be left out."""
 
-    def optional(octets):
+    def optional(octets: bytes) -> object:
         return kind(octets)
 
     optional.__name__ = f"[{kind.__name__}]"
-    optional.optional = True
+    optional.optional = True                            # type: ignore[attr-defined]
+    optional.rest = getattr(kind, "rest", False)        # type: ignore[attr-defined]
     return optional

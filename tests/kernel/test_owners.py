@@ -1,0 +1,164 @@
+"""Whose connection is that?  Real ones, over loopback; both ways of asking must say the same."""
+
+import os
+import socket
+
+import pytest
+
+from daemons.kernel import owners
+from daemons.kernel.addresses import Address, local_of, peer_of
+from daemons.wire.proctcp import sockets
+
+ME = os.getuid()
+OTHER = 23456           # a uid that nobody else here has
+
+
+@pytest.fixture(params=["sock_diag", "table"])
+def way(request, monkeypatch):
+    """Ask the kernel for one connection, or, where that is not possible, read its table."""
+    if request.param == "table":
+        def closed(*_):
+            raise PermissionError("as in a sandbox")
+        monkeypatch.setattr(owners, "_asked", closed)
+    else:
+        monkeypatch.setattr(owners, "_rows", lambda table: pytest.fail("read the table"))
+    return request.param
+
+
+class Line:
+    """Three sockets: who listens, who called, and who was called."""
+
+    def __init__(self, family=socket.AF_INET, at="127.0.0.1", call="127.0.0.1", device=None, uid=None):
+        self.listener = socket.create_server((at, 0), family=family, dualstack_ipv6=at == "::")
+        where = call, self.listener.getsockname()[1]
+        if uid is not None:
+            os.seteuid(uid)             # a socket belongs to whom its maker was then
+        self.client = socket.socket(socket.AF_INET6 if ":" in call else socket.AF_INET)
+        if uid is not None:
+            os.seteuid(ME)
+        if device:
+            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+        self.client.connect(where)
+        self.server, _ = self.listener.accept()
+        self.ends = local_of(self.client), peer_of(self.client)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for sock in (self.client, self.server, self.listener):
+            sock.close()
+
+
+def owner(here, there):
+    return owners.owner(here, there, sockets)
+
+
+@pytest.mark.parametrize("at, call", [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")])
+def test_both_ends_are_ours(way, at, call):
+    with Line(socket.AF_INET6 if ":" in at else socket.AF_INET, at, call) as line:
+        here, there = line.ends
+        assert owner(here, there) == owner(there, here) == ME
+
+
+@pytest.mark.skipif(ME != 0, reason="only root can be others")
+@pytest.mark.parametrize("call", ["127.0.0.1", "::1"])
+def test_each_end_has_its_own_owner(way, call):
+    with Line(socket.AF_INET6, "::", call, uid=OTHER) as line:
+        here, there = line.ends
+        assert (owner(here, there), owner(there, here)) == (OTHER, ME)
+
+
+def test_all_four_numbers_must_be_right(way):
+    with Line() as line:
+        here, there = line.ends
+        for wrong in (Address("127.0.0.2", here.port), Address(here.host, here.port + 1), Address("::1", here.port)):
+            if ":" not in wrong.host:
+                assert owner(wrong, there) is None
+        assert owner(here, Address("127.0.0.2", there.port)) is None
+        assert owner(here, Address(there.host, there.port + 1)) is None
+
+
+def test_a_listener_is_no_connection(way):
+    with Line() as line:
+        _, there = line.ends
+        assert owner(there, Address("127.0.0.1", 1)) is None
+        assert owner(there, Address("0.0.0.0", 0)) is None
+
+
+def test_what_nobody_holds_any_more_is_nobodys(way):
+    """Linux sees such a connection out, and calls it uid 0's: a user must not pass for root by hanging up."""
+    with Line() as line:
+        here, there = line.ends
+        line.client.close()             # FIN_WAIT2: the other end is still open
+        assert owner(here, there) is None
+        assert owner(there, here) == ME     # CLOSE_WAIT, and held
+        line.server.close()             # now TIME_WAIT
+        assert owner(here, there) is None
+        assert owner(there, here) is None
+
+
+def test_half_closed_is_still_a_connection(way):
+    with Line() as line:
+        here, there = line.ends
+        line.client.shutdown(socket.SHUT_WR)
+        assert owner(here, there) == owner(there, here) == ME
+
+
+def test_a_connection_bound_to_an_interface(way):
+    try:
+        line = Line(device=b"lo")
+    except PermissionError:
+        pytest.skip("this kernel lets only root bind to an interface")
+    with line:
+        assert owner(*line.ends) == ME
+
+
+@pytest.mark.parametrize("state", [2, 3, 6, 7, 10, 12])
+def test_states_that_are_no_connection(state):
+    row = sockets("\n 0: 0100007F:0001 0200007F:0002 %02X 0:0 0:0 0 1000 0 77" % state)
+    assert owners._rows(lambda text: row) == []
+
+
+def test_a_kernel_without_sock_diag_for_tcp_is_not_believed(monkeypatch):
+    """It says that there is no such connection, as it would of any."""
+    monkeypatch.setattr(owners, "_answers", lambda sock: False)
+    with Line() as line:
+        assert owner(*line.ends) == ME
+
+
+def test_where_nothing_can_be_asked_nothing_is_known(monkeypatch):
+    monkeypatch.setattr(owners, "NETLINK_SOCK_DIAG", 31)
+    monkeypatch.setattr(owners, "_text", lambda path: "")
+    with Line() as line, pytest.raises(owners.Unknowable, match="neither"):
+        owner(*line.ends)
+
+
+def test_by_ports_alone():
+    with Line() as line:
+        here, there = line.ends
+        assert owners.owner_by_ports(here.port, there.port, sockets) == ME
+        assert owners.owner_by_ports(here.port, 1, sockets) is None
+
+
+@pytest.mark.skipif(ME != 0, reason="only root can be others")
+def test_by_ports_alone_two_owners_are_none():
+    with Line() as line, socket.create_server(("127.0.0.2", line.ends[1].port)) as listener:
+        os.seteuid(OTHER)
+        second = socket.socket()
+        os.seteuid(ME)
+        with second:
+            second.bind(("127.0.0.2", line.ends[0].port))
+            second.connect(listener.getsockname())
+            assert owners.owner_by_ports(line.ends[0].port, line.ends[1].port, sockets) is None
+
+
+def test_nobody_of_a_user_namespace_is_not_named(way, monkeypatch):
+    texts = {"/proc/sys/kernel/overflowuid": f"{ME}\n", "/proc/self/uid_map": "         0       1000          1\n"}
+    read = owners._text
+    monkeypatch.setattr(owners, "_text", lambda path: texts.get(path) or read(path))
+    with Line() as line:
+        with pytest.raises(owners.Unknowable, match="user namespace"):
+            owner(*line.ends)
+        texts["/proc/self/uid_map"] = "         0          0 4294967295\n"
+        assert owner(*line.ends) == ME
