@@ -9,7 +9,7 @@ The time is UTC, and words are English wherever we run.  --format chooses one of
 The second has the columns of America's NIST: modified Julian day, date, time, and then zeros for what we cannot know:
 America's summer time, the next leap second, the error of the clock, how long the line is.
 
-A UDP answer is longer than its question, by some 40 octets: RFC 867 has the question empty.
+A UDP answer has 22 to 49 octets, though the question may have none.
 """
 
 import time

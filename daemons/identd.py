@@ -22,7 +22,7 @@ from daemons.wire.identlines import HIDDEN_USER, INVALID_PORT, LIMIT, NO_USER, U
 
 PORT = 113
 PRIVILEGED = 1024               # lower ports are servers' and root's
-FILE, MOST = ".ident", 256      # the user's file, and the octets of it that are read
+FILE, MOST = ".ident", 1024     # the user's file, and the octets of it that are read: more than any reply has
 FORWARD_SECONDS = 5             # for reaching one inside host, and again for its answer
 
 

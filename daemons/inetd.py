@@ -1,9 +1,13 @@
 """inetd: the foreground super-server that reads xinetd.d files (xinetd.conf(5)) and starts who is called."""
 
+import os
 import sys
+import time
 
-from daemons.kernel import access, inherited, log, sockopts, superserver
+from daemons.kernel import access, inherited, log, sockopts, spawn, superserver
+from daemons.kernel.inherited import Nothing
 from daemons.kernel.options import Misuse
+from daemons.kernel.ports import Plan
 from daemons.kernel.serve import main
 from daemons.kernel.service import Option, Service
 from daemons.kernel.values import switch
@@ -22,96 +26,129 @@ FLAG_OPTIONS = {"KEEPALIVE": "keepalive", "NODELAY": "nodelay"}
 
 
 def setup(options):
-    """Read the files; returns their entries.  What is wrong with a service disables it and is said."""
+    """Read the files.  What is wrong with a service disables it and is said; --check says it, and is all."""
     if not options.operands:
         raise ValueError("which file? for example: inetd /etc/xinetd.conf")
-    entries, errors = [], 0
-    for path in options.operands:
-        configuration = servicefiles.read(path)
-        for problem in configuration.problems:
-            errors += problem.severity == "error" or options.strict
-            _say(options, problem)
-        entries += configuration.services
-    if options.action == "check":
-        _report(entries)
-    if errors and (options.strict or options.action == "check"):
-        raise ValueError(f"{errors} error{'s' * (errors > 1)} in {' '.join(options.operands)}")
-    return entries
+    configurations = [servicefiles.read(path) for path in options.operands]
+    if options.action == "explain":
+        sys.stdout.write(f"launched by {inherited.launcher()}, running as user {os.geteuid()}; it would do this:\n")
+    if options.action in ("check", "explain"):
+        raise SystemExit(check(configurations, options.strict))
+    problems = [problem for one in configurations for problem in one.problems]
+    for problem in problems:
+        _log(problem.at, problem.severity, problem.text)
+    if problems and options.strict:
+        raise ValueError(f"--strict, and {_count(len(problems), 'problem')} in {_files(options)}: "
+                         f"the first is {problems[0]}")
+    return configurations
 
 
-def run(options, entries):
+def run(options, configurations):
     """Serve until told to stop; returns the exit status."""
-    server = superserver.SuperServer(plans(entries), lambda: _reread(options), options.grace)
-    log.event("start", via=inherited.launcher(), model="inetd", listen=f"{len(server.plans)} services")
+    began, (made, refused) = time.monotonic(), plans(configurations)
+    if refused and options.strict:
+        raise Misuse(f"--strict, and {', '.join(sorted(refused))} cannot run")
+    if not made:
+        raise Misuse(f"no service to run in {_files(options)}; for the reasons: inetd --check {_files(options)}")
+    server = superserver.SuperServer(made, lambda: _reread(options), options.grace)
+    log.event("start", via=inherited.launcher(), model="inetd", listen=_count(len(made), "service"))
     why = server.run()
-    log.event("stop", why=why, conversations=server.started)
+    log.event("stop", why=why, seconds=f"{time.monotonic() - began:.3f}", conversations=server.started)
     if why == "nothing":
-        raise Misuse(f"no service to listen for in {' '.join(options.operands)}; see inetd --check")
+        raise Nothing(f"none of {_count(len(made), 'service')} could listen; the log says why")
     return 0
 
 
 def _reread(options):
+    """The plans of the files as they are now, and who keeps the plan it has; None if all do."""
     try:
-        return plans(setup(options))
+        configurations = setup(options)
+        damaged = next((one.damaged for one in configurations if one.damaged), None)
+        if damaged:
+            raise ValueError(damaged)
     except (ValueError, OSError) as error:
-        log.event("config", at=" ".join(options.operands), severity="error", text=f"not reloaded: {error}")
+        _log(_files(options), "error", f"not reloaded, all services stay as they are: {error}")
         return None
+    return plans(configurations)
 
 
-def plans(entries):
-    """What the super-server is to do for each entry that is switched on and in order."""
-    made = []
-    for entry in entries:
-        if entry.disable or entry.disabled_because is not None:
-            continue
-        try:
-            made.append(plan(entry))
-        except (LookupError, ValueError) as error:
-            log.event("config", at=f"{entry.path}:{entry.line}", severity="error", text=f"{entry.id}: {error}")
-    return made
+def plans(configurations):
+    """What the super-server is to do, and the names of services that are wanted but not in order."""
+    made, refused = [], set()
+    for entry in [entry for one in configurations for entry in one.services if entry.wanted]:
+        plan, why = planned(entry)
+        if plan is not None:
+            made.append(plan)
+        else:
+            refused.add(entry.id)
+            if why != entry.disabled_because:           # else it has been said
+                _log(f"{entry.path}:{entry.line}", "error", f"{entry.id}: {why}")
+    return made, refused - {plan.name for plan in made}
 
 
-def plan(entry):
-    """One entry in the super-server's words; raises ValueError or LookupError for what cannot be kept here."""
-    command = superserver.command(
+def planned(entry):
+    """One entry in the super-server's words, or why it cannot be kept here."""
+    if entry.disabled_because is not None:
+        return None, entry.disabled_because
+    try:
+        return _plan(entry), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def _plan(entry):
+    command = spawn.command(
         entry.server, entry.argv, user=entry.user, group=entry.group, env=entry.env, passenv=entry.passenv,
-        stderr_to_log=entry.stderr == "log", umask=entry.umask, nice=entry.nice, rlimits=entry.rlimits)
-    return superserver.Plan(
-        entry.id, _where(entry), entry.socket_type, command, family=_family(entry), wait=entry.wait,
+        umask=entry.umask, nice=entry.nice, rlimits=entry.rlimits, keeps_errors=entry.stderr == "log")
+    where = (entry.bind, None) if entry.protocol == "unix" else (entry.bind or "", entry.port)
+    return Plan(
+        entry.id, where, entry.socket_type, command, family=_family(entry), wait=entry.wait,
         only_from=None if entry.only_from is None else access.networks(" ".join(entry.only_from)),
         no_access=access.networks(" ".join(entry.no_access)),
         instances=entry.instances, per_source=entry.per_source, cps=entry.cps,
-        options=sockopts.named(FLAG_OPTIONS[flag] for flag in sorted(entry.flags & set(FLAG_OPTIONS))),
-        log_success=entry.log_on_success, log_failure=entry.log_on_failure)
-
-
-def _where(entry):
-    if entry.protocol == "unix":
-        return entry.bind, None
-    return entry.bind or "", entry.port
+        options=sockopts.named(FLAG_OPTIONS[flag] for flag in entry.flags & set(FLAG_OPTIONS)),
+        log_success=entry.log_on_success, log_failure=entry.log_on_failure, log_place=entry.log_type)
 
 
 def _family(entry):
     """4 or 6 where the entry wants only one of them."""
     if entry.protocol.endswith("6"):
         return 6
-    return next((FAMILIES[flag] for flag in entry.flags if flag in FAMILIES), None)
+    return next((FAMILIES[flag] for flag in sorted(entry.flags) if flag in FAMILIES), None)
 
 
-def _say(options, problem):
-    if options.action == "check":
+def check(configurations, strict):
+    """--check: say what is wrong, and what would run; returns the exit status."""
+    severities = []
+    for problem in [problem for one in configurations for problem in one.problems]:
         sys.stdout.write(f"{problem}\n")
-    else:
-        log.event("config", at=f"{problem.path}:{problem.line}", severity=problem.severity, text=problem.text)
+        severities.append(problem.severity)
+    running = 0
+    for entry in [entry for one in configurations for entry in one.services]:
+        plan, why = planned(entry)
+        running += plan is not None
+        if plan is None and entry.wanted and why != entry.disabled_because:
+            severities.append("error")
+        where = entry.bind if entry.protocol == "unix" else f"{entry.protocol} {entry.bind or '*'}:{entry.port}"
+        what = " ".join([entry.server, *entry.argv[1:]])
+        state = f"{where}: {what}, as {entry.user}" if plan else f"{'refused' if entry.wanted else 'off'}: {why}"
+        sys.stdout.write(f"{entry.id:20} {state}\n")
+    errors, warnings = severities.count("error"), severities.count("warning")
+    sys.stdout.write(f"{_count(running, 'service')} would run; {_count(errors, 'error')}, "
+                     f"{_count(warnings, 'warning')}\n")
+    return 100 if errors or (strict and warnings) else 0
 
 
-def _report(entries):
-    """--check: what would run, and what would not, and why."""
-    for entry in entries:
-        state = f"off: {entry.disabled_because}" if entry.disabled_because else "off" if entry.disable else "on"
-        where = entry.bind if entry.protocol == "unix" else f"{entry.bind or '*'}:{entry.port}"
-        wait = "wait" if entry.wait else "nowait"
-        sys.stdout.write(f"{entry.id:20} {entry.protocol:5} {where:24} {wait:7} {state}\n")
+def _log(at, severity, text):
+    log.event("config", None, ("", "err" if severity == "error" else ""), at=at, severity=severity, text=text)
+
+
+def _count(number, noun):
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _files(options):
+    return " ".join(options.operands)
 
 
 if __name__ == "__main__":

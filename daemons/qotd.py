@@ -1,8 +1,11 @@
 """qotd: tells a quote of the day (RFC 865), over TCP and UDP.
 
-Quotes come from fortune files (--quotes), a table (--database), a program (--exec), or the few of our own.  One that
-does not fit is never cut: another one is told.  A UDP answer is no longer than its question, or whoever forges a
-sender could have us send more octets than he does; --reply-limit allows more.
+Quotes come from fortune files (--quotes), a program (--exec), the few of our own, or an SQLite table (--database):
+
+    CREATE TABLE quotes (id INTEGER PRIMARY KEY, text TEXT NOT NULL, offensive INTEGER NOT NULL DEFAULT 0);
+
+One that does not fit is never cut: another one is told.  A UDP answer is no longer than its question, or whoever
+forges a sender could have us send more octets than he does; --reply-limit allows more.
 """
 
 import os

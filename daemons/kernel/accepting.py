@@ -8,17 +8,28 @@ import errno
 import math
 import os
 import signal
+import socket
 import time
+from collections.abc import Callable
+from functools import partial
 from select import POLLIN, POLLOUT, poll
 
 from . import descriptors, log
-from .addresses import address, peer_of
+from .addresses import Address, address, peer_of
+from .conversation import Program
 from .datagrams import Datagrams
+from .inherited import Given
 from .limits import Limits, OnceAMinute
-from .models import MODELS
+from .models import MODELS, Model
+from .transport import Transport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .standing import Activity
 
 PAUSE = 1.0             # seconds without accepting after the machine ran out of something
 BATCH = 32              # connections taken from one listener before others get their turn
+LAST_WORDS = 1.0        # seconds in which conversations that were cut may still log their end
 SUMMARY = 60.0          # seconds between summaries of datagrams
 SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
 
@@ -26,7 +37,7 @@ SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
 class Loop:
     """Serves everything given until told to stop, or until idle where a launcher would start us again."""
 
-    def __init__(self, program, given, activity=None):
+    def __init__(self, program: Program, given: list[Given], activity: "Activity | None" = None) -> None:
         self.program, self.options = program, program.options
         self.listeners = [one for one in given if one.kind == "listener"]
         self.datagrams = [Datagrams(one.sock, program.answer, self.options, *program.made)
@@ -38,14 +49,15 @@ class Loop:
         self.served, self.began = 0, self.last
         self.next_summary = self.last + SUMMARY
         self.activity = activity
-        self.here = None                # the conversation that this very thread holds, in a child or one by one
-        self.watch, self.act, self.accepting = poll(), {}, False
+        self.here: Transport | None = None      # the conversation that this very thread holds, in a child or one by one
+        self.watch, self.accepting = poll(), False
+        self.act: dict[int, Callable[[], object]] = {}
         self.waker = self._wake_on_signals()
-        self.model = MODELS[self.options.model or program.service.model](self)
+        self.model: Model = MODELS[self.options.model or program.service.model](self)
 
     # -- signals --
 
-    def _wake_on_signals(self):
+    def _wake_on_signals(self) -> int:
         """A pipe that signals write to, so that poll() returns for each of them."""
         reader, writer = os.pipe()
         for fd in (reader, writer):
@@ -57,12 +69,12 @@ class Loop:
         self.on(reader, lambda: os.read(reader, 4096))
         return writer
 
-    def _told(self, number, _):
+    def _told(self, number: int, _: object) -> None:
         self.stopping = signal.Signals(number).name
         if self.here is not None:
             self.here.hurry(self.options.grace)
 
-    def wake(self):
+    def wake(self) -> None:
         """Make the loop look round; other threads call this."""
         try:
             os.write(self.waker, b"\0")
@@ -71,15 +83,15 @@ class Loop:
 
     # -- the loop --
 
-    def run(self):
+    def run(self) -> str:
         """Serve; returns the word for why it ended."""
         for one in self.datagrams:
-            self.on(one.sock.fileno(), lambda one=one: self._answer(one))
+            self.on(one.sock.fileno(), partial(self._answer, one))
         if descriptors.reader is not None:
             self.on(descriptors.reader, log.complaints)
-        for one in self.listeners:
-            one.sock.setblocking(False)
-            self.act[one.sock.fileno()] = lambda one=one: self._accept(one.sock)
+        for listener in self.listeners:
+            listener.sock.setblocking(False)
+            self.act[listener.sock.fileno()] = partial(self._accept, listener.sock)
         while not self.stopping:
             self._accept_or_not()
             self._settle_log()
@@ -92,12 +104,12 @@ class Loop:
                 return "idle"
         return self._drain()
 
-    def on(self, fd, action, what=POLLIN):
+    def on(self, fd: int, action: Callable[[], object], what: int = POLLIN) -> None:
         """Call `action` whenever this descriptor is ready."""
         self.watch.register(fd, what)
         self.act[fd] = action
 
-    def _accept_or_not(self):
+    def _accept_or_not(self) -> None:
         """Watch the listeners while there is room for one more conversation and nothing is short."""
         if self.paused_until and time.monotonic() >= self.paused_until:
             self.paused_until = 0.0
@@ -110,7 +122,7 @@ class Loop:
                 else:
                     self.watch.unregister(one.sock)
 
-    def _settle_log(self):
+    def _settle_log(self) -> None:
         """While log lines wait for a slow syslogd, let its socket wake us too; for one that is gone, the clock."""
         if log.undelivered() and log.backlog() is None:
             log.settle(0)
@@ -118,14 +130,14 @@ class Loop:
         if sock is not None and sock.fileno() not in self.act:
             fd = sock.fileno()
 
-            def deliver():
+            def deliver() -> None:
                 if log.settle(0) == 0 or log.backlog() is not sock:
                     self.watch.unregister(fd)
                     del self.act[fd]
 
             self.on(fd, deliver, POLLOUT)
 
-    def _patience(self):
+    def _patience(self) -> float | None:
         """Milliseconds until something has to be looked at without anybody calling."""
         times = [SUMMARY] if self.datagrams else []
         if log.undelivered() and log.backlog() is None:
@@ -137,7 +149,7 @@ class Loop:
             times.append(left if left > 0 else PAUSE)       # idle, but a sister process is not
         return min(times) * 1000 if times else None
 
-    def _is_idle(self):
+    def _is_idle(self) -> bool:
         active = self.model.active()
         if active:
             self.last = time.monotonic()
@@ -150,14 +162,14 @@ class Loop:
 
     # -- beginning --
 
-    def _answer(self, one):
+    def _answer(self, one: Datagrams) -> None:
         if one.serve():
             self.last = time.monotonic()
 
-    def _accept(self, listener):
+    def _accept(self, listener: socket.socket) -> None:
         self.last = time.monotonic()
         for _ in range(BATCH):
-            if self.model.active() >= self.options.max:
+            if self.model.active() >= self.options.max or (self.stopping and not self.ours):
                 return
             try:
                 sock, name = listener.accept()
@@ -170,7 +182,7 @@ class Loop:
                 continue                # that peer is gone again (ECONNABORTED and the like)
             self._begin(sock, address(name) if name else peer_of(sock) or address(""))
 
-    def _begin(self, sock, peer):
+    def _begin(self, sock: socket.socket, peer: Address) -> None:
         why = self.limits.enter(peer.source) if self.limits.per_source or self.limits.rate else None
         if why:
             return self._turn_away(sock, peer, why)
@@ -182,12 +194,12 @@ class Loop:
             self._turn_away(sock, peer, "pressure")
             self._pause(error)
 
-    def ended(self, source):
+    def ended(self, source: str) -> None:
         """A conversation with this source is over."""
         self.limits.leave(source)
         self.last = time.monotonic()
 
-    def _turn_away(self, sock, peer, why):
+    def _turn_away(self, sock: socket.socket, peer: Address, why: str) -> None:
         if self.tell((peer.source, why)):
             log.event("refused", from_=peer, why=why)
         try:
@@ -198,7 +210,7 @@ class Loop:
         finally:
             sock.close()
 
-    def _pause(self, error):
+    def _pause(self, error: BaseException) -> None:
         """Nothing is gained by accepting what cannot be served: wait a little, and say so."""
         self.paused_until = time.monotonic() + PAUSE
         if self.tell("pressure"):
@@ -206,23 +218,28 @@ class Loop:
 
     # -- ending --
 
-    def _drain(self):
+    def _drain(self) -> str:
         """Accept no more, let conversations finish within the grace, then end what is left."""
-        end = time.monotonic() + self.options.grace
         if self.accepting:
             for one in self.listeners:
                 if one.ours:            # nobody would take these up from the queue after us
                     self._accept(one.sock)
                 self.watch.unregister(one.sock)
         self.model.hurry()
+        self._wait_for_all(self.options.grace + self.model.margin)
+        self.model.cut()
+        self._wait_for_all(LAST_WORDS)
+        return self.stopping
+
+    def _wait_for_all(self, seconds: float) -> None:
+        """Return once no conversation is left, at the latest after so many seconds."""
+        end = time.monotonic() + seconds
         while self.model.active() and (left := end - time.monotonic()) > 0:
             for fd, _ in self.watch.poll(left * 1000):
                 self.act[fd]()
             self.model.settle()
-        self.model.cut()
-        return self.stopping
 
-    def summary(self):
+    def summary(self) -> None:
         """Log what the datagram sockets did."""
         self.next_summary = time.monotonic() + SUMMARY
         for one in self.datagrams:

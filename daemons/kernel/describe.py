@@ -83,7 +83,7 @@ def systemd_socket(service: Service, each: bool = False) -> str:
     """fd0-NAME.socket: one socket unit for all that the program serves."""
     lines = [f"# {MADE.format(name=service.name)}"]
     if each:
-        lines += [f"# Instead of fd0-{service.name}.socket: a fresh process, with its own sandbox, for each connection.",
+        lines += [f"# Instead of fd0-{service.name}.socket: a fresh process with its own sandbox for each connection.",
                   "# For rare conversations.  Start one of the two, not both."]
     lines += ["# To change a line: systemctl edit " + _unit(service, each) + ".socket", "[Unit]",
               f"Description={service.about.rstrip('.')} (fd0 {service.name}, socket)"]
@@ -107,8 +107,8 @@ def systemd_service(service: Service, library: str = LIBRARY, each: bool = False
              f"# To change a line: systemctl edit {unit}{'@' if each else ''}.service",
              "[Unit]", f"Description={service.about.rstrip('.')} (fd0 {service.name})"]
     if not each:
-        lines += ["# it leaves when idle and comes back when called, as often as that may be", "StartLimitIntervalSec=0",
-                  f"Requires={unit}.socket", f"After={unit}.socket"]
+        lines += ["# it leaves when idle and comes back when called, as often as that may be",
+                  "StartLimitIntervalSec=0", f"Requires={unit}.socket", f"After={unit}.socket"]
     lines += ["CollectMode=inactive-or-failed", "", "[Service]",
               "# options go here, or as name = value lines into /etc/fd0/" + service.name + ".conf",
               f"ExecStart={library}/{service.name}"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NULL = "/dev/null"
 
 sheltered = False           # has it been done?
-errors: int | None = None   # the descriptor on which a person or a log collector reads us, None where that is the client
+errors: int | None = None   # where a person or a log collector reads us, None where that is the client
 reader: int | None = None   # where the lines written to descriptor 2 come out, None where descriptor 2 was left alone
 _rest = b""                 # the beginning of a complaint whose end is still to come
 

@@ -6,7 +6,6 @@ in a minute either (refuse), what could not be asked may be known then (try late
 
 import socket
 import time
-from collections.abc import Iterable
 from select import POLLIN, poll
 
 from .addresses import address, local_of, peer_of
@@ -46,7 +45,7 @@ def addresses_of(name: str, port: int = 0) -> "list[tuple[int, Any]]":
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise (NoSuchName if error.errno in _NEVER else NoAnswer)(f"{name}: {error.strerror}") from None
-    except UnicodeError:
+    except ValueError:                  # UnicodeError: what IDNA cannot spell
         raise NoSuchName(f"{name}: not a host name") from None
     return [(family, where) for family, _, _, _, where in found]
 

@@ -72,7 +72,7 @@ def look(options: "Options", warn: Callable[[str], None]) -> list[Given]:
 def listen_fds(environ: Mapping[str, str], pid: int, always: str, warn: Callable[[str], None]) -> list[int]:
     """The descriptors that systemd passed to us (sd_listen_fds(3)), set close-on-exec."""
     count = environ.get("LISTEN_FDS", "")
-    if not (count.isascii() and count.isdigit() and 0 < int(count) < 4096):
+    if not (count.isascii() and count.isdigit() and len(count) < 5 and 0 < int(count) < 4096):
         if count not in ("", "0"):
             warn(f"LISTEN_FDS={count} is not a number of descriptors; ignored")
         return []
@@ -155,7 +155,7 @@ def kind_of(sock: socket.socket, name: str) -> Given:
 
 def own(options: "Options") -> list[Given]:
     """The sockets that --listen asks for, of each kind that the program serves."""
-    from . import listening             # a launched program binds nothing
+    from . import listening  # a launched program binds nothing
     given = []
     for where in options.listen:
         for sort in options.service.sockets:

@@ -10,17 +10,13 @@ import os
 import socket
 import syslog
 import time
-from _thread import RLock               # threading itself would cost every fork its at-fork handler
+from _thread import RLock  # threading itself would cost every fork its at-fork handler
 from collections import deque
 from collections.abc import Iterable
 from select import POLLOUT, poll
 
 from . import descriptors
 from .service import Event
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import TracebackType
 
 BACKLOG = 1000          # lines kept for a syslogd that does not read
 LONGEST = 4000          # octets in a line: every receiver takes 4,096 (rsyslogd cuts at 8,096)
@@ -67,6 +63,7 @@ class _Log:
         self.waiting: deque[bytes] = deque()
         self.lost, self.next_try = 0, 0.0
         self.lock = RLock()             # one that a signal handler may take again
+        self.delivering = False
         self.pid = os.getpid()
         self.path = "/dev/log" if target == "syslog" else target
         self.sock: socket.socket | None = None
@@ -83,28 +80,36 @@ class _Log:
         with self.lock:
             if self.pid != os.getpid():         # a child now: what waits is the parent's to deliver
                 self.pid, self.waiting, self.lost = os.getpid(), deque(), 0
-            self.waiting.append(self._framed(priority, text, pid, facility))
+            data = self._framed(priority, text, pid, facility)
+            self.waiting.append(data)
             if len(self.waiting) > BACKLOG:
                 self.waiting.popleft()
                 self.lost += 1
-            self.deliver()
+            if not self.deliver() and self.sock is None and self.flags & syslog.LOG_CONS:
+                _to_console(data)
 
     def deliver(self) -> bool:
         """Hand over waiting lines, oldest first, until one is not taken; True when none is left."""
         with self.lock:
-            while self.waiting:
-                if not self._send(self.waiting[0]):
-                    return False
-                self.waiting.popleft()
-            if self.lost and self._send(self._framed(syslog.LOG_WARNING, f"lost count={self.lost}")):
-                self.lost = 0
+            if self.delivering:             # and a signal came just then: its line is one more for the loop below
+                return False
+            self.delivering = True
+            try:
+                while self.waiting:
+                    if not self._send(self.waiting[0]):
+                        return False
+                    self.waiting.popleft()
+                if self.lost and self._send(self._framed(syslog.LOG_WARNING, f"lost count={self.lost}")):
+                    self.lost = 0
+            finally:
+                self.delivering = False
         return not self.lost
 
     def _framed(self, priority: int, text: str, pid: int | None = None, facility: int | None = None) -> bytes:
         """The line as syslog(3) puts it into /dev/log."""
         stamp = time.strftime("%b %e %H:%M:%S")
         facility = self.facility if facility is None else facility
-        data = f"<{facility | priority}>{stamp} {self._tag(pid)}: {text}".encode()
+        data = f"<{facility | priority}>{stamp} {self._tag(pid)}: {text}".encode("utf-8", "backslashreplace")
         return data if len(data) <= LONGEST else data[:LONGEST].decode("utf-8", "ignore").encode()
 
     def _send(self, data: bytes) -> bool:
@@ -127,7 +132,6 @@ class _Log:
         try:
             sock.send(data, socket.MSG_DONTWAIT)
         except OSError:
-            self._console(data)
             return False
         return True
 
@@ -151,12 +155,6 @@ class _Log:
         sock, self.sock = self.sock, None
         if sock is not None:
             sock.close()
-
-    def _console(self, data: bytes) -> None:
-        if self.flags & syslog.LOG_CONS:
-            console = os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-            os.write(console, data.partition(b">")[2] + b"\r\n")
-            os.close(console)
 
     def _tag(self, pid: int | None = None) -> str:
         return f"{self.ident}[{pid or os.getpid()}]" if self.flags & syslog.LOG_PID else self.ident
@@ -285,6 +283,20 @@ def _print(line: str) -> None:
             os.write(descriptors.errors, line.encode("utf-8", "backslashreplace")[:LONGEST] + b"\n")
     except OSError:
         descriptors.errors = None       # the reader is gone; syslog still has the line
+
+
+def _to_console(data: bytes) -> None:
+    """A line that no syslogd is there for, on the console of the machine, where there is one."""
+    try:
+        console = os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.write(console, data.partition(b">")[2] + b"\r\n")
+    except OSError:
+        return                          # it does not take it now
+    finally:
+        os.close(console)
 
 
 def _is_journal(fd: int | None) -> bool:

@@ -10,10 +10,16 @@ import os
 import signal
 import socket
 
-from . import descriptors, log
-from .addresses import local_of
+from . import log
+from .addresses import Address, local_of
 from .conversation import Outcome, converse, hold, log_close, log_open, new_session
 from .transport import SocketTransport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .accepting import Loop
 
 STACK = 256 * 1024      # octets of address space for a thread's stack; only what is touched becomes memory
 LINGER = 0.5            # seconds a finished child gives a slow syslogd
@@ -22,29 +28,29 @@ LINGER = 0.5            # seconds a finished child gives a slow syslogd
 class OneByOne:
     """In the loop itself: no isolation, no second peer until the first is done."""
 
-    def __init__(self, loop):
+    def __init__(self, loop: "Loop") -> None:
         from .serve import log_complaints_as_they_come
         self.loop = loop
         log_complaints_as_they_come()   # the loop cannot while it talks
 
-    def begin(self, sock, peer):
+    def begin(self, sock: socket.socket, peer: Address) -> None:
         """Hold the conversation."""
         self.loop.here = SocketTransport(sock)
         converse(self.loop.program, self.loop.here, peer, local_of(sock), new_session())
         self.loop.here = None
         self.loop.ended(peer.source)
 
-    def active(self):
+    def active(self) -> int:
         """None is, whenever the loop looks."""
         return 0
 
-    def settle(self):
+    def settle(self) -> None:
         """Nothing to do."""
 
-    def hurry(self):
+    def hurry(self) -> None:
         """Nothing to do: the signal itself hurried the conversation."""
 
-    def cut(self):
+    def cut(self) -> None:
         """Nothing to do."""
 
 
@@ -55,8 +61,11 @@ class Forking:
     first, and the log is a hundred pages.  So there is a `close` even for a child that was killed.
     """
 
-    def __init__(self, loop):
-        self.loop, self.children, self.begun, self.outcomes = loop, {}, [], {}
+    def __init__(self, loop: "Loop") -> None:
+        self.loop = loop
+        self.children: dict[int, tuple[str, str]] = {}      # session and source by process
+        self.begun: list[tuple[int, str, Address, Address]] = []
+        self.outcomes: dict[int, Outcome] = {}
         self.listeners = [one.sock.fileno() for one in loop.listeners]
         self.ledger, self.pen = os.pipe()       # each child writes its outcome here, in one piece
         os.set_blocking(self.ledger, False)
@@ -64,7 +73,7 @@ class Forking:
         gc.collect()
         gc.freeze()                     # shared pages stay shared: no collector touches what the parent made
 
-    def begin(self, sock, peer):
+    def begin(self, sock: socket.socket, peer: Address) -> None:
         """Fork a child that holds the conversation; raises OSError when there is no process to be had."""
         session, local = new_session(), local_of(sock)
         pid = os.fork()
@@ -74,7 +83,7 @@ class Forking:
         self.begun.append((pid, session, peer, local))
         sock.close()
 
-    def _child(self, sock, peer, local, session):
+    def _child(self, sock: socket.socket, peer: Address, local: Address, session: str) -> "NoReturn":
         status = 1
         try:
             for fd in self.listeners:
@@ -91,11 +100,11 @@ class Forking:
         finally:
             os._exit(status)
 
-    def active(self):
+    def active(self) -> int:
         """Children that were not reaped yet."""
         return len(self.children)
 
-    def settle(self):
+    def settle(self) -> None:
         """Log what began, reap what ended, log how."""
         for pid, session, peer, local in self.begun:
             log_open(self.loop.program, session, peer, local, pid=pid)
@@ -110,7 +119,7 @@ class Forking:
             if pid in self.children:            # else left to us by whoever was this process before
                 self._over(pid, status)
 
-    def _over(self, pid, status):
+    def _over(self, pid: int, status: int) -> None:
         session, source = self.children.pop(pid)
         if pid not in self.outcomes:
             self._read_outcomes()
@@ -120,7 +129,7 @@ class Forking:
         log_close(session, outcome or Outcome("crash", "", 0, 0, 0, 0), pid)
         self.loop.ended(source)
 
-    def _read_outcomes(self):
+    def _read_outcomes(self) -> None:
         try:
             data = os.read(self.ledger, 1 << 20)
         except BlockingIOError:
@@ -131,11 +140,11 @@ class Forking:
             if outcome.lost:
                 log.add_lost(outcome.lost)
 
-    def hurry(self):
+    def hurry(self) -> None:
         """Pass the order to stop on to the children: each knows the grace."""
         self._signal(signal.SIGTERM)
 
-    def cut(self):
+    def cut(self) -> None:
         """End those that outlived the grace."""
         self._signal(signal.SIGKILL)
         while self.children:
@@ -143,7 +152,7 @@ class Forking:
             if pid in self.children:
                 self._over(pid, status)
 
-    def _signal(self, number):
+    def _signal(self, number: int) -> None:
         for pid in self.children:       # not reaped yet, so nobody else can have the number
             os.kill(pid, number)
 
@@ -151,11 +160,12 @@ class Forking:
 class Threading:
     """In a thread each of this process: the cheapest, for anonymous and chatty services."""
 
-    def __init__(self, loop):
-        self.loop, self.live, self.full = loop, {}, False
+    def __init__(self, loop: "Loop") -> None:
+        self.loop = loop
+        self.live: dict[SocketTransport, socket.socket] = {}
         _thread.stack_size(STACK)
 
-    def begin(self, sock, peer):
+    def begin(self, sock: socket.socket, peer: Address) -> None:
         """Start a thread that holds the conversation; raises RuntimeError when there is none to be had."""
         transport = SocketTransport(sock)
         self.live[transport] = sock
@@ -165,7 +175,7 @@ class Threading:
             del self.live[transport]
             raise
 
-    def _hold(self, transport, sock, peer):
+    def _hold(self, transport: SocketTransport, sock: socket.socket, peer: Address) -> None:
         try:
             converse(self.loop.program, transport, peer, local_of(sock), new_session())
         except BaseException as error:
@@ -177,17 +187,17 @@ class Threading:
             if self.loop.stopping or len(self.live) >= most - 1 or not self.live:
                 self.loop.wake()
 
-    def active(self):
+    def active(self) -> int:
         """Threads that are still talking."""
         return len(self.live)
 
-    def settle(self):
+    def settle(self) -> None:
         """Nothing to do: threads log for themselves and leave nothing behind."""
 
-    def hurry(self):
+    def hurry(self) -> None:
         """Nothing to do: the loop waits for the grace."""
 
-    def cut(self):
+    def cut(self) -> None:
         """Shut the sockets of those that outlived the grace: their threads see the end."""
         for sock in list(self.live.values()):
             try:
@@ -196,10 +206,11 @@ class Threading:
                 continue                # it ended just now
 
 
-MODELS = {"one": OneByOne, "fork": Forking, "thread": Threading}
+Model = OneByOne | Forking | Threading
+MODELS: dict[str, type[Model]] = {"one": OneByOne, "fork": Forking, "thread": Threading}
 
 
-def how_it_died(status):
+def how_it_died(status: int) -> str:
     """A wait status in words."""
     if os.WIFSIGNALED(status):
         return signal.Signals(os.WTERMSIG(status)).name

@@ -19,7 +19,7 @@ def notify(*lines: str) -> bool:
         return False
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        sock.sendto("\n".join(lines).encode(), socket.MSG_DONTWAIT, path.replace("@", "\0", 1))
+        sock.sendto("\n".join(lines).encode(), socket.MSG_DONTWAIT, "\0" + path[1:] if path[0] == "@" else path)
     except OSError:                     # the manager is busy or gone; it has its own time-outs
         return False
     finally:
@@ -30,10 +30,9 @@ def notify(*lines: str) -> bool:
 def hand_over(sockets: Sequence[socket.socket], names: Sequence[str], environ: Mapping[str, str], program: str,
               arguments: list[str]) -> "NoReturn":
     """Become another program with these sockets as its descriptors 3 and up; returns only by raising OSError."""
+    from fcntl import F_DUPFD_CLOEXEC, fcntl
     # two steps, since a socket may sit on a number that another one has to take
-    lifted = [os.dup(sock.fileno()) for sock in sockets]
-    while min(lifted) < FIRST + len(lifted):
-        lifted.append(os.dup(lifted.pop(0)))
+    lifted = [fcntl(sock.fileno(), F_DUPFD_CLOEXEC, FIRST + len(sockets)) for sock in sockets]
     for number, fd in enumerate(lifted, FIRST):
         os.dup2(fd, number, inheritable=True)
     environ = dict(environ, LISTEN_FDS=str(len(sockets)), LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=":".join(names))

@@ -9,7 +9,7 @@ Whatever is wrong is a `Misuse` that says where it stands and what may have been
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 
 from . import log, sockopts
 from .service import Option, Service
@@ -32,13 +32,13 @@ class Misuse(Exception):
 
 def networks(text: str) -> "list[Pattern]":
     """Networks, addresses and names that access rules may list."""
-    from . import access                # loaded only where somebody restricts access
+    from . import access  # loaded only where somebody restricts access
     return access.networks(text)
 
 
 def listens(text: str) -> list[tuple[str, int | None]]:
     """Addresses to listen at."""
-    from .listening import listen       # a launched program binds nothing
+    from .listening import listen  # a launched program binds nothing
     return [listen(word) for word in words(text)]
 
 
@@ -94,9 +94,9 @@ class Options:
     if TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any: ...        # a value for each option that was declared
 
-    def set(self, option: Option, value: str, where: str) -> None:
-        """Give an option its value from text, unless a place that goes first has; of two in one place the last wins."""
-        if self.sources.get(option.name, where) != where:
+    def set(self, option: Option, value: str, where: str, taken: Container[str] = ()) -> None:
+        """Give an option its value from text, unless a place that goes first has `taken` it; of two the last wins."""
+        if option.name in taken:
             return
         try:
             setattr(self, option.attribute, option.kind(value))
@@ -178,12 +178,12 @@ def _operand(options: Options, word: str) -> None:
 
 
 def _read_environment(options: Options, rows: dict[str, Option], environ: Mapping[str, str]) -> None:
-    prefix = f"FD0_{options.service.name.upper()}_"
+    prefix, taken = f"FD0_{options.service.name.upper()}_", set(options.sources)
     for variable, value in environ.items():
         if variable.startswith(prefix):
             name = variable[len(prefix):].lower().replace("_", "-")
             option = rows.get(name) or _unknown(name, rows, f"environment: {variable}: no option {{}}")
-            options.set(option, value, f"environment, {variable}")
+            options.set(option, value, f"environment, {variable}", taken)
 
 
 def _read_file(options: Options, rows: dict[str, Option], name: str, required: bool) -> None:
@@ -199,7 +199,8 @@ def _read_file(options: Options, rows: dict[str, Option], name: str, required: b
         return
     except OSError as error:
         raise Misuse(f"{name}: {error.strerror}") from None
-    common = {option.name for _, group in GENERAL for option in group}
+    general = {option.name for _, group in GENERAL for option in group} if name.endswith("/common.conf") else set()
+    taken = set(options.sources)
     for number_, line in enumerate(lines, 1):
         line, where = line.strip(), f"{name}:{number_}"
         if not line or line.startswith("#"):
@@ -207,13 +208,16 @@ def _read_file(options: Options, rows: dict[str, Option], name: str, required: b
         key, equals, value = (part.strip() for part in line.partition("="))
         if not equals:
             raise Misuse(f"{where}: not a line of the form name = value: {line!r}")
-        if name.endswith("/common.conf") and key not in common:
+        if general and key in rows and key not in general:
             raise Misuse(f"{where}: {key} is not an option of every program; it belongs in {FOLDER}/PROGRAM.conf")
-        options.set(rows.get(key) or _unknown(key, rows, f"{where}: no option {{}}"), value, where)
+        if key in general and key not in rows:
+            continue                    # this program serves no socket, and has no use for it
+        option = rows.get(key) or _unknown(key, general or rows, f"{where}: no option {{}}")
+        options.set(option, value, where, taken)
 
 
 def _unknown(name: str, candidates: Iterable[str], sentence: str, dashes: str = "") -> "NoReturn":
-    from difflib import get_close_matches       # only on the way out
+    from difflib import get_close_matches  # only on the way out
     near = get_close_matches(name, list(candidates), 1, 0.5)
     hint = f" (did you mean {dashes}{near[0]}?)" if near else "; see --help"
     raise Misuse(sentence.format(name) + hint)
@@ -233,11 +237,11 @@ def help_page(service: Service) -> str:
         for option in group:
             option = rows[option.name]
             default = f" [{option.default}]" if option.default is not None else ""
-            head = f"  --{option.name}={option.kind.__name__}"
+            kind = option.kind.__name__
+            head = f"  --{option.name}={kind}"
             if len(head) > 32:
                 head = f"  --{option.name}=..."
-                default = f" ({option.kind.__name__.replace('|', ' ')}){default}" if len(option.kind.__name__) < 30 else \
-                    default
+                default = f" ({kind.replace('|', ' ')}){default}" if len(kind) < 30 else default
             lines.append(f"{head:32} {option.about}{default}")
         lines.append("")
     lines.append("Instead of serving:")

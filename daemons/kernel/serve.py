@@ -69,7 +69,7 @@ def _main(service: Service, talk: Talk | None, answer: Answer | None, setup: Set
         return DONE
     _prepare(program, given, setup)
     if given[0].kind in (LISTENER, DATAGRAMS):
-        from . import standing          # a connection needs nothing of what only a server that stays needs
+        from . import standing  # a connection needs nothing of what only a server that stays needs
         return standing.serve(program, given)
     return _serve_one(program, given[0])
 

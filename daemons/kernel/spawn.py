@@ -43,9 +43,8 @@ class Command:
 
 
 def command(program: str, arguments: list[str], *, user: str = "", group: str = "",
-            env: Mapping[str, str] | None = None, passenv: list[str] | None = None, umask: int | None = None, nice: int = 0,
-            rlimits: Mapping[str, int | None] | None = None,
-            keeps_errors: bool = False) -> Command:
+            env: Mapping[str, str] | None = None, passenv: list[str] | None = None, umask: int | None = None,
+            nice: int = 0, rlimits: Mapping[str, int | None] | None = None, keeps_errors: bool = False) -> Command:
     """A Command from names; raises ValueError for what does not exist, and for what we have no right to do."""
     uid, gid = _ids(user, group)
     environ = passed_on(os.environ, passenv)

@@ -8,15 +8,22 @@ import time
 
 from . import log, privileges
 from .accepting import Loop
-from .inherited import LISTENER, OWN, name_process
+from .conversation import Program
+from .inherited import LISTENER, OWN, Given, name_process
 from .listening import shown
 from .models import how_it_died
 from .notify import hand_over, notify
+from .options import Options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from typing import NoReturn
 
 RESTART_PAUSE = 1.0     # seconds before a worker that died at once is replaced
 
 
-def serve(program, given):
+def serve(program: Program, given: list[Given]) -> int:
     """Serve until told to stop or idle; returns the exit status."""
     options, began = program.options, time.monotonic()
     name_process(program.service.name)
@@ -37,13 +44,13 @@ def serve(program, given):
     return 0
 
 
-def _model(program, given):
+def _model(program: Program, given: list[Given]) -> str:
     if any(one.kind == LISTENER for one in given):
         return program.options.model or program.service.model
     return "datagram"
 
 
-def _where(one):
+def _where(one: Given) -> str:
     name = one.sock.getsockname()
     return shown((name[0], name[1])) if isinstance(name, tuple) else shown((name, None))
 
@@ -51,43 +58,45 @@ def _where(one):
 class Activity:
     """When each of several processes last had something to do, in memory that they share."""
 
-    def __init__(self, count):
+    def __init__(self, count: int) -> None:
         import mmap
         self.count, self.mine = count, 0
         self.memory = mmap.mmap(-1, 8 * count)
 
-    def note(self, last):
+    def note(self, last: float) -> None:
         """When this process was last busy; infinity while it is."""
         struct.pack_into("d", self.memory, 8 * self.mine, last)
 
-    def busy_within(self, seconds):
+    def busy_within(self, seconds: float) -> bool:
         """Was any of them busy lately?"""
-        return time.monotonic() - max(struct.unpack_from(f"{self.count}d", self.memory)) < seconds
+        last: float = max(struct.unpack_from(f"{self.count}d", self.memory))
+        return time.monotonic() - last < seconds
 
 
 class Workers:
     """Processes that share the sockets; the parent replaces those that die and reads their complaints."""
 
-    def __init__(self, program, given):
+    def __init__(self, program: Program, given: list[Given]) -> None:
         self.program, self.given = program, given
-        self.pids, self.stopping, self.served = {}, "", 0
+        self.pids: dict[int, tuple[int, float]] = {}        # place and beginning by process
+        self.stopping, self.served = "", 0
         self.activity = Activity(program.options.processes)
         signal.signal(signal.SIGTERM, self._told)
         signal.signal(signal.SIGHUP, self._told)
 
-    def run(self):
+    def run(self) -> str:
         """Keep them all running; returns the word for why they ended."""
         for place in range(self.program.options.processes):
             self._fork(place)
         while self.pids:
             pid, status = os.wait()
-            place, began = self.pids.pop(pid, (None, 0.0))
+            worker = self.pids.pop(pid, None)
             log.complaints()
-            if place is not None:
-                self._ended(place, began, pid, status)
+            if worker is not None:
+                self._ended(*worker, pid, status)
         return self.stopping or "idle"
 
-    def _ended(self, place, began, pid, status):
+    def _ended(self, place: int, began: float, pid: int, status: int) -> None:
         if status:
             log.event("crash", pid=pid, status=how_it_died(status))
             if time.monotonic() - began < RESTART_PAUSE:
@@ -95,10 +104,10 @@ class Workers:
         if not self.stopping and (status or self.activity.busy_within(self.program.options.idle)):
             self._fork(place)
 
-    def summary(self):
+    def summary(self) -> None:
         """Each worker logs its own."""
 
-    def _told(self, number, frame):
+    def _told(self, number: int, _: object) -> None:
         self.stopping = signal.Signals(number).name
         for pid in self.pids:
             try:
@@ -106,7 +115,7 @@ class Workers:
             except ProcessLookupError:          # waited for just now
                 continue
 
-    def _fork(self, place):
+    def _fork(self, place: int) -> None:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
         pid = os.fork() if not self.stopping else -1    # from here on nobody can be told and leave a child untold
         if pid:
@@ -129,18 +138,18 @@ class Workers:
             os._exit(status)
 
 
-def _start_anew(given):
+def _start_anew(given: list[Given]) -> "NoReturn":
     """SIGHUP where no launcher would start the new version: become it, with the sockets still open."""
     arguments = [sys.executable, *_interpreter_flags(), *_program(), *sys.argv[1:]]
     names = [OWN for one in given]
     hand_over([one.sock for one in given], names, dict(os.environ), sys.executable, arguments)
 
 
-def _interpreter_flags():
+def _interpreter_flags() -> list[str]:
     return [flag for flag, on in (("-I", sys.flags.isolated), ("-S", sys.flags.no_site)) if on]
 
 
-def _program():
+def _program() -> list[str]:
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     return ["-m", spec.name] if spec is not None else [os.path.abspath(sys.argv[0])]
@@ -149,19 +158,18 @@ def _program():
 class _foreground:
     """Stay where we were started; when that was ourselves, the pid file is still to be removed in the end."""
 
-    def __init__(self, options, anew):
+    def __init__(self, options: Options, anew: bool) -> None:
         self.pid_file = options.pid_file if anew and options.detach else None
 
-    def __enter__(self):
+    def __enter__(self) -> "_foreground":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self.pid_file:
             os.unlink(self.pid_file)
-        return False
 
 
-def _background(options, given):
+def _background(options: Options, given: list[Given]) -> "AbstractContextManager[object]":
     """--detach: a daemon of its own session (PEP 3143), with the sockets and the log kept."""
     from . import detach
     return detach.background(options, [one.sock for one in given])

@@ -31,7 +31,7 @@ class Transport:
     def __init__(self) -> None:
         self.end: float | None = None
         self.why: type[Late] = Overtime
-        self.waiting = False
+        self.waiting = self.stopped = False
 
     def fileno(self) -> int:
         """The descriptor to watch for input."""
@@ -65,6 +65,8 @@ class Transport:
         """Up to `size` octets, at least one; b"" once the peer has said that there are no more."""
         while (data := self.take(size)) is None:
             self.wait(self.fileno(), POLLIN, deadline)
+        if not data and self.stopped:
+            raise Stopped("the peer was silent")
         return data
 
     def send(self, data: Octets, deadline: float | None) -> None:
@@ -83,6 +85,10 @@ class Transport:
             self.end, self.why = end, Stopped
         if self.waiting:
             raise _Hurry
+
+    def stop(self) -> None:
+        """End the conversation now; called by another thread than the one that serves it."""
+        self.stopped = True
 
     def wait(self, fd: int, what: int, deadline: float | None) -> None:
         """Return once the descriptor is ready; raises Late, Overtime or Stopped when it is not in time."""

@@ -5,6 +5,8 @@ The name of each function is the word that `--help` shows for the value.
 
 from collections.abc import Callable
 
+LONGEST = 24 * 86400    # seconds; poll(2) waits no longer than 2**31 milliseconds
+
 
 def number(text: str) -> int:
     """A whole number of zero or more, in ASCII digits: int() also takes "1_0", " 5 " and other scripts' digits."""
@@ -28,7 +30,10 @@ def seconds(text: str) -> float:
     whole, _, part = figure.partition(".")
     if not (whole + part).isascii() or not whole.isdigit() or not (part or "0").isdigit() or len(figure) > 12:
         raise ValueError(f"not a time: {text!r} (write 90, 1.5, 30s, 5m, 2h or 1d)")
-    return float(figure) * (scale or 1)
+    value = float(figure) * (scale or 1)
+    if value > LONGEST:
+        raise ValueError("must be 24 days or less")
+    return value
 
 
 def linger(text: str) -> float:

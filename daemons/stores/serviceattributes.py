@@ -20,14 +20,21 @@ SERVICE, DEFAULTS, BOTH = ("service",), ("defaults",), ("service", "defaults")
 TYPES = ("RPC", "INTERNAL", "TCPMUX", "TCPMUXPLUS", "UNLISTED", "SPECIAL")
 FLAGS = ("INTERCEPT", "NORETRY", "IDONLY", "NAMEINARGS", "NODELAY", "KEEPALIVE", "NOLIBWRAP", "SENSOR",
          "IPv4", "IPv6", "LABELED", "REUSE")
+FACILITIES = ("daemon", "auth", "authpriv", "user", "mail", "lpr", "news", "uucp", "ftp", "cron", "syslog",
+              *(f"local{number}" for number in range(8)))
+PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 ON_SUCCESS = ("PID", "HOST", "USERID", "EXIT", "DURATION", "TRAFFIC")
 ON_FAILURE = ("HOST", "USERID", "ATTEMPT")
+
+
+class Unsupported(Exception):
+    """A value that xinetd knows and we do not: as bad as an attribute that is not supported."""
 
 
 class Row:
     """One attribute.
 
-    kind       values -> value, raising ValueError with a sentence; None if this attribute is not supported
+    kind       values -> value, raising ValueError or Unsupported; None if this attribute is not supported
     restricts  whether a service without it would be open to more, or may do more, than its file says
     count      how many values it takes; where: in which sections it may stand
     operators  a value that += may add to is a list, given as often as one likes; any other is given ONCE
@@ -111,6 +118,16 @@ def mask(values: list[str]) -> int:
     return octal(values[0])
 
 
+def destination(values: list[str]) -> tuple[str, str]:
+    """Facility and priority, "" for the usual one: of SYSLOG facility [priority]."""
+    if values[0] == "FILE":
+        raise Unsupported("FILE is not supported yet: its lines go to syslog")
+    if values[0] != "SYSLOG" or len(values) not in (2, 3):
+        raise ValueError("say SYSLOG facility, or SYSLOG facility priority")
+    facility, priority = several(*FACILITIES)(values[1:2]), several(*PRIORITIES)(values[2:])
+    return facility[0], "".join(priority)
+
+
 def place(values: list[str]) -> str:
     """An address of this machine, or the path of a Unix socket, which is our own addition."""
     if not values[0].startswith("/"):
@@ -164,7 +181,8 @@ ROWS = (
     Row("no_access", peers, "who may not connect", restricts=True, count=ANY, where=BOTH, operators=CHANGES,
         default=list),
     Row("access_times", None, "when one may connect", restricts=True, count=SOME),
-    Row("log_type", None, "where to log", count=SOME, where=BOTH),
+    Row("log_type", destination, "SYSLOG facility [priority]: where to log", count=SOME, where=BOTH,
+        default=("", "")),
     Row("log_on_success", several(*ON_SUCCESS), "what to log of a conversation", count=ANY, where=BOTH,
         operators=CHANGES, into=set, default=set),
     Row("log_on_failure", several(*ON_FAILURE), "what to log of a refusal", count=ANY, where=BOTH,

@@ -186,6 +186,10 @@ def waiting(draft: Draft) -> None:
 
 
 def log(draft: Draft) -> None:
+    for slot, flags in (("log_on_success", draft.entry.log_on_success), ("log_on_failure", draft.entry.log_on_failure)):
+        if "USERID" in flags:
+            flags.discard("USERID")
+            draft.warn(f"{slot} USERID is not supported yet: nobody's ident server is asked", slot)
     if "TRAFFIC" in draft.entry.log_on_success:
         draft.entry.log_on_success.discard("TRAFFIC")
         draft.warn("log_on_success TRAFFIC needs redirect: xinetd drops a service for it", "log_on_success")

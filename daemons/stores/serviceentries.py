@@ -19,19 +19,28 @@ class Problem:
     def __init__(self, path: str, line: int, severity: str, text: str) -> None:
         self.path, self.line, self.severity, self.text = path, line, severity, text
 
+    @property
+    def at(self) -> str:
+        """The file, and the line if it is one line's fault."""
+        return f"{self.path}:{self.line}" if self.line else self.path
+
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.severity}: {self.text}"
+        return f"{self.at}: {self.severity}: {self.text}"
 
 
 class Entry:
-    """One service.  Start it only if `disabled_because` is None: otherwise that says why not."""
+    """One service.  Start it only if `disabled_because` is None: otherwise that says why not.
 
-    __slots__ = ("disabled_because", "line", "name", "path", *dict.fromkeys(row.field for row in OWN))
+    `wanted` is False if nobody asked for it to be started: then that is no mistake.
+    """
+
+    __slots__ = ("disabled_because", "line", "name", "path", "wanted", *dict.fromkeys(row.field for row in OWN))
 
     name: str                           # and where it was read
     path: str
     line: int
     disabled_because: str | None
+    wanted: bool
     disable: bool
     id: str
     types: set[str]
@@ -52,6 +61,7 @@ class Entry:
     cps: tuple[int, int] | None
     only_from: list[str] | None         # as accesspatterns has them; None: everybody, []: nobody
     no_access: list[str]
+    log_type: tuple[str, str]           # facility and priority, "" where not said
     log_on_success: set[str]
     log_on_failure: set[str]
     umask: int | None
@@ -60,7 +70,7 @@ class Entry:
     stderr: str                         # "socket" or "log"
 
     def __init__(self, name: str, path: str, line: int, values: dict[str, object]) -> None:
-        self.name, self.path, self.line, self.disabled_because = name, path, line, None
+        self.name, self.path, self.line, self.disabled_because, self.wanted = name, path, line, None, True
         for row in OWN:
             setattr(self, row.field, row.default() if isinstance(row.default, type) else row.default)
         for row in OWN:
@@ -90,7 +100,7 @@ class Draft:
     def __init__(self, entry: Entry, lines: dict[str, int], names: NetNames, off: str | None) -> None:
         self.entry, self.lines, self.names, self.off = entry, lines, names, off
         self.problems: list[Problem] = []
-        entry.disabled_because = off
+        entry.disabled_because, entry.wanted = off, off is None
 
     def say(self, line: int, severity: str, text: str) -> None:
         severity = WARNING if self.off else severity

@@ -21,12 +21,15 @@ __all__ = ["Configuration", "Entry", "Problem", "read"]
 
 
 class Configuration:
-    """All services of a configuration, disabled ones too, and all that is wrong with it, in order."""
+    """All services of a configuration, disabled ones too, and all that is wrong with it, in order.
 
-    __slots__ = ("problems", "services")
+    `damaged` says why services may be missing altogether, if so: who runs with an older configuration keeps it.
+    """
 
-    def __init__(self, services: list[Entry], problems: list[Problem]) -> None:
-        self.services, self.problems = services, problems
+    __slots__ = ("damaged", "problems", "services")
+
+    def __init__(self, services: list[Entry], problems: list[Problem], damaged: str | None) -> None:
+        self.services, self.problems, self.damaged = services, problems, damaged
 
 
 def read(path: str, services: str = "/etc/services", networks: str = "/etc/networks") -> Configuration:
@@ -40,7 +43,7 @@ def read(path: str, services: str = "/etc/services", networks: str = "/etc/netwo
     _check_ids(entries, defaults, files)
     order = {name: place for place, name in enumerate(files.seen.values())}
     files.problems.sort(key=lambda problem: (order.get(problem.path, -1), problem.line))
-    return Configuration(entries, files.problems)
+    return Configuration(entries, files.problems, files.damaged)
 
 
 class _Place:
@@ -62,23 +65,29 @@ class _Found:
 
 
 class _Files:
-    """The sections of all files, all problems, and why nothing whatever may be started, if so."""
+    """The sections of all files, all problems, what damage they did, and why nothing may be started, if so."""
 
-    __slots__ = ("problems", "sections", "seen", "suspended")
+    __slots__ = ("damaged", "problems", "sections", "seen", "suspended")
 
     def __init__(self) -> None:
         self.sections: list[_Found] = []
         self.problems: list[Problem] = []
         self.seen: dict[tuple[int, int], str] = {}
         self.suspended: str | None = None
+        self.damaged: str | None = None
 
     def say(self, path: str, line: int, severity: str, text: str) -> None:
         self.problems.append(Problem(path, line, severity, text))
 
+    def damage(self, path: str, line: int, text: str) -> None:
+        """Say what is wrong, where whole services may be lost."""
+        self.say(path, line, ERROR, text)
+        self.damaged = self.damaged or f"{self.problems[-1].at}: {text}"
+
     def suspend(self, path: str, line: int, text: str) -> None:
         """Say what is wrong, and start nothing: the restrictions of `defaults` may be lost."""
-        self.say(path, line, ERROR, text)
-        self.suspended = self.suspended or f"{path}:{line}: {text}"
+        self.damage(path, line, text)
+        self.suspended = self.suspended or f"{self.problems[-1].at}: {text}"
 
     def file(self, path: str, place: _Place) -> None:
         try:
@@ -95,7 +104,7 @@ class _Files:
             self.refused(path, fault, statements)
             return
         for problem in problems:
-            self.say(path, problem.line, ERROR, problem.text)
+            self.damage(path, problem.line, problem.text)
         stray = next((one.line for one in statements if isinstance(one, Stray)), 0)
         spoilt = f"line {stray} of {path} is not understood" if stray else place.spoilt
         for statement in statements:
@@ -106,7 +115,7 @@ class _Files:
 
     def refused(self, path: str, fault: str, statements: list[Statement]) -> None:
         if all(isinstance(one, Section) and one.kind == "service" for one in statements):
-            self.say(path, 0, ERROR, f"{fault}: nothing of this file is used")
+            self.damage(path, 0, f"{fault}: nothing of this file is used")
         else:
             self.suspend(path, 0, f"{fault}: nothing of this file is used, and it has more than services in it")
 

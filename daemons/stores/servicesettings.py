@@ -5,7 +5,7 @@ name - may have been a restriction.  Here it is an error wherever it could have 
 """
 
 from ..wire.xinetdconf import Attribute
-from .serviceattributes import ANY, ONCE, SOME, TABLE, Kind, Row
+from .serviceattributes import ANY, ONCE, SOME, TABLE, Kind, Row, Unsupported
 
 WARNING, ERROR = "warning", "error"
 
@@ -32,6 +32,8 @@ class Settings:
             return severity, f"{row.name} is not supported yet"
         try:
             self._set(row, row.kind, attribute)
+        except Unsupported as error:
+            return severity, f"{row.name} {error}"
         except ValueError as error:
             hint = "; a '#' opens a comment only where a line begins" if "#" in "".join(attribute.values) else ""
             return ERROR, f"{row.name}: {error}{hint}"

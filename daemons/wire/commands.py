@@ -84,7 +84,7 @@ def _words(rest: bytes, most: int) -> list[bytes]:
     """The words between blanks; with `most`, the last of so many is all that is left, blanks and all."""
     if not most:
         return [word for word in rest.split(b" ") if word]
-    words = []
+    words: list[bytes] = []
     while rest and len(words) < most - 1:
         word, _, rest = rest.partition(b" ")
         rest = rest.lstrip(b" ")

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 
 import pytest
 
@@ -16,9 +17,12 @@ from daemons import chargend, echod
 from daemons.kernel import log
 from daemons.kernel.datagrams import IP_PKTINFO, Datagrams, Packet, _is_here
 from daemons.kernel.limits import MOST
+from tests.live.devlog import LogSocket
 from tests.live.machine import need_ipv6, unavailable
+from tests.live.processes import Processes
 from tests.play import options_of
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SERVERS = (7, 13, 17, 19, 37, 53, 69, 123, 161, 1023)
 REMEMBERED = 4096 + 1   # senders of this minute
 
@@ -309,6 +313,8 @@ def send_from(sock, data, to, source):
 @pytest.mark.parametrize(("host", "here"), [("127.0.0.3", True), ("192.0.2.7", False), ("2001:db8::7", False)])
 def test_only_an_address_of_this_machine_is_our_own(host, here):
     """Hosts of one kind may ask each other from the port at which they listen, as syslog's do."""
+    if ":" in host:
+        need_ipv6()
     assert _is_here(host) is here
 
 
@@ -356,6 +362,28 @@ def test_who_is_kept_out_gets_no_answer(events):
         one.sendto(b"?", server.name)
         assert server.serve() == (1, 0, 0, 1)
         assert heard(one) == []
+
+
+# -- the summary --
+
+def test_what_was_done_is_said_once_a_minute_while_the_program_runs():
+    """Where nobody stops it, the count at its end is never seen.  Here a minute has a hundredth of a second."""
+    code = "from daemons.kernel import accepting, serve; accepting.SUMMARY = 0.01; from daemons import echod; " \
+           "serve.main(echod.SERVICE, echod.talk, echod.answer)"
+    with LogSocket() as said, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("127.0.0.1", 0))
+        one.settimeout(10)
+        program = Processes([sys.executable, "-c", code, f"--log={said.path}"], stdin=sock, cwd=ROOT)
+        try:
+            for _ in range(2):
+                one.sendto(b"?", sock.getsockname())
+                assert one.recv(10) == b"?"
+            said.wait_for(r" packets in=\d answered=\d ignored=0 refused=0")
+            assert program.first.poll() is None
+        finally:
+            program.end()
+            sock.close()
 
 
 # -- a flood --

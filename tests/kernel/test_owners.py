@@ -114,6 +114,17 @@ def test_a_connection_bound_to_an_interface(way):
         assert owner(*line.ends) == ME
 
 
+def test_an_answer_about_another_connection_is_none(monkeypatch):
+    """The kernel gives exactly what was asked for; were it otherwise, we should be telling of strangers."""
+    ask_for = owners._request
+    with Line() as line, Line() as other:
+        here, there = (owners._end(end) for end in other.ends)
+        monkeypatch.setattr(owners, "_request", lambda family, flags, states, a, b, interface:
+                            ask_for(family, flags, states, here, there, interface))
+        assert owner(*other.ends) == ME
+        assert owner(*line.ends) is None
+
+
 @pytest.mark.parametrize("state", [2, 3, 6, 7, 10, 12])
 def test_states_that_are_no_connection(state):
     row = sockets("\n 0: 0100007F:0001 0200007F:0002 %02X 0:0 0:0 0 1000 0 77" % state)
@@ -123,6 +134,7 @@ def test_states_that_are_no_connection(state):
 def test_a_kernel_without_sock_diag_for_tcp_is_not_believed(monkeypatch):
     """It says that there is no such connection, as it would of any."""
     monkeypatch.setattr(owners, "_answers", lambda sock: False)
+    monkeypatch.setattr(owners, "_exactly", lambda *_: None)
     with Line() as line:
         assert owner(*line.ends) == ME
 

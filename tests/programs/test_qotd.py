@@ -34,7 +34,7 @@ def answers(question, *arguments, times=100):
 def cookies(tmp_path):
     """Makes a fortune file of these strings."""
     def make(*strings, name="cookies"):
-        (tmp_path / name).write_bytes(b"%\n".join(strings))
+        (tmp_path / name).write_bytes(b"\n%\n".join(strings))
         return f"--quotes={tmp_path / name}"
     return make
 
@@ -59,7 +59,7 @@ def test_without_options_it_tells_our_own():
 
 
 def test_lines_end_with_cr_lf_and_the_quote_with_one(cookies):
-    assert told(cookies(b"\n\none  \ntwo\r\n\n\n")) == [b"one\r\ntwo\r\n"]
+    assert told(cookies(b"\n\none  \ntwo\r\n\n")) == [b"one\r\ntwo\r\n"]
 
 
 def test_511_characters_are_told_and_512_are_not(cookies):
@@ -124,11 +124,13 @@ def test_octets_count_and_not_characters(cookies):
 
 def test_all_day_the_same_and_another_day_another():
     options, made = setup("--choice=day")
-    day = [play(qotd, [], options=options, made=made, now=NOON // DAY * DAY + second, peer=f"192.0.2.{second % 250}").heard
-           for second in range(0, DAY, 4321)]
-    assert len(set(day)) == 1
-    month = {play(qotd, [], options=options, made=made, now=NOON + day * DAY).heard for day in range(30)}
-    assert len(month) > 3
+    midnight = NOON // DAY * DAY
+
+    def quote(now, host="192.0.2.7"):
+        return play(qotd, [], options=options, made=made, now=now, peer=host).heard
+
+    assert len({quote(midnight + second, f"192.0.2.{second % 250}") for second in range(0, DAY, 4321)}) == 1
+    assert len({quote(midnight + day * DAY) for day in range(30)}) > 3
 
 
 def test_each_client_has_its_own_all_day():
@@ -193,8 +195,9 @@ def test_a_table_is_a_source(tmp_path):
     (("--quotes=100%=/a,/b",), "nothing is left for /b"), (("--quotes=x%=/a",), "not a whole number"),
     (("--quotes=-5%=/a",), "not a whole number"), (("--quotes=101%=/a",), "add up to 101"),
     (("--exec=fortune",), "not an absolute path"), (("--exec=/etc/passwd",), "not a program"),
-    (("--exec=/bin",), "not a program"), (("--exec=/bin/echo 'a",), "No closing quotation"), (("--exec=",), "not a program"),
-    (("--choice=week",), "must be one of"), (("--charset=latin-1",), "must be one of")])
+    (("--exec=/bin",), "not a program"), (("--exec=/bin/echo 'a",), "No closing quotation"),
+    (("--exec=",), "not a program"), (("--choice=week",), "must be one of"),
+    (("--charset=latin-1",), "must be one of")])
 def test_a_bad_option_is_refused_where_it_stands(arguments, why):
     with pytest.raises(Misuse, match=why):
         options_of(qotd, *arguments)
@@ -203,8 +206,8 @@ def test_a_bad_option_is_refused_where_it_stands(arguments, why):
 @pytest.mark.parametrize(("arguments", "why"), [
     (("--quotes=/a", "--exec=/bin/echo"), "come from one of them"),
     (("--database=/a", "--exec=/bin/echo"), "come from one of them"),
-    (("--exec=/bin/echo", "--choice=day"), "for its program to choose"), (("--database=/no/such/file",), "/no/such/file"),
-    (("--quotes=/dev/null",), "not a file")])
+    (("--exec=/bin/echo", "--choice=day"), "for its program to choose"),
+    (("--database=/no/such/file",), "/no/such/file"), (("--quotes=/dev/null",), "not a file")])
 def test_options_that_can_tell_nothing_are_refused_at_the_start(arguments, why):
     with pytest.raises(ValueError, match=why):
         setup(*arguments)
@@ -230,9 +233,9 @@ def test_there_is_no_shell(program, tmp_path):
 
 
 def test_what_the_peer_says_reaches_no_program(program):
-    options, made = setup(program("cat; echo $#; env | grep -c EVIL"))
+    options, made = setup(program("cat; echo $#; env | grep -c EVIL; true"))
     outcome = play(qotd, [b"EVIL; id\r\n"], options=options, made=made)
-    assert outcome.heard == b"0\r\n0\r\n" or outcome.events
+    assert outcome.heard == b"0\r\n0\r\n"
 
 
 def test_a_program_inherits_nothing_of_ours(program, monkeypatch):
@@ -241,20 +244,20 @@ def test_a_program_inherits_nothing_of_ours(program, monkeypatch):
     with open("/etc/passwd") as file:
         os.set_inheritable(file.fileno(), True)
         [heard] = told(program("echo $LISTEN_FDS $LISTEN_PID $LISTEN_FDNAMES $NOTIFY_SOCKET $FD0_QOTD_QUOTES $SECRET\n"
-                               f"ls -l /proc/$$/fd | grep -c -e passwd -e socket\nreadlink /proc/$$/fd/0"))
+                               "ls -l /proc/$$/fd | grep -c -e passwd -e socket\nreadlink /proc/$$/fd/0"))
     assert heard == b"0\r\n/dev/null\r\n"
 
 
 @pytest.mark.parametrize(("script", "why"), [
-    ("exec sleep 100", "late"), ("sleep 100 & echo hi", "late"), ("yes | head -c 100000", "long"), ("exit 3", "exit-3"),
-    ("echo half; exit 3", "exit-3"), ("kill -TERM $$", "SIGTERM"), (":", "it printed 0 octets"),
-    ("printf '%0600d' 7", "it printed 602 octets")])
+    ("exec sleep 100", "too long"), ("sleep 100 & echo hi", "too long"), ("yes", "more than 4096 octets"),
+    ("exit 3", "status 3"), ("echo half; exit 3", "status 3"), ("kill -TERM $$", "SIGTERM"),
+    (":", "it printed 0 octets"), ("printf '%0600d' 7", "it printed 602 octets")])
 def test_a_program_that_fails_is_in_the_log_and_the_peer_hears_nothing(program, script, why):
     options, made = setup(program(script), "--exec-time=0.3")
     outcome = play(qotd, [], options=options, made=made)
     [(name, values)] = outcome.events
     assert (outcome.heard, outcome.reason, name) == (b"", "silent", "failed")
-    assert str(values["why"]).startswith(why)
+    assert why in str(values["why"])
     declared = {event.name: event.keys for event in qotd.SERVICE.events}
     assert {*values, "session"} == set(declared[name])
 
@@ -262,8 +265,8 @@ def test_a_program_that_fails_is_in_the_log_and_the_peer_hears_nothing(program, 
 def test_a_flood_of_questions_is_no_flood_of_programs(program, tmp_path):
     options, made = setup(program(f"echo x >> {tmp_path}/runs; echo $(wc -l < {tmp_path}/runs)"))
     [printed] = made
-    printed.clock = lambda: now
     for now, runs in ((100.0, 1), (100.0, 1), (100.9, 1), (101.5, 2), (102.4, 2), (102.6, 3)):
+        printed.clock = lambda now=now: now
         assert ask(qotd, b"?" * 20, options=options, made=made) == b"%d\r\n" % runs
 
 

@@ -136,7 +136,7 @@ def test_naming_offensive_ones_is_not_wanting_them(tmp_path, name):
 
 
 def test_a_path_that_leads_to_no_fortune_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no fortunes there$"):
+    with pytest.raises(ValueError, match=r"no fortunes there$"):
         fortunes([(None, str(tmp_path))], ALL)
     with pytest.raises(FileNotFoundError):
         fortunes([(None, str(tmp_path / "none"))], ALL)

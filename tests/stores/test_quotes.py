@@ -65,7 +65,8 @@ def test_of_those_that_fit_shares_hold():
 
 def test_lengths_are_those_of_what_is_told():
     """A tab grows, an escape goes, and b"" means that it cannot be told."""
-    quotes = Quotes([Source("", [b"a", b"bb", b"no"])], lambda octets: {b"a": b"a" * 10, b"no": b""}.get(octets, octets))
+    worded = {b"a": b"a" * 10, b"bb": b"bb", b"no": b""}.__getitem__
+    quotes = Quotes([Source("", [b"a", b"bb", b"no"])], worded)
     assert {quotes.pick(cycle((0.0, number / 6)).__next__, 5) for number in range(6)} == {b"bb"}
 
 

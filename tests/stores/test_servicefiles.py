@@ -83,6 +83,7 @@ def test_every_attribute_has_its_type(files):
         rlimit_as = 64M
         rlimit_cpu = UNLIMITED
         rlimit_files = 1k
+        log_type = SYSLOG local3 notice
         stderr = log
         disable = no"""))
     assert problems == [] and entry.disabled_because is None
@@ -95,6 +96,7 @@ def test_every_attribute_has_its_type(files):
     assert entry.only_from == ["10.0.0.0/8", ".example.org"]
     assert entry.no_access == ["10.1.2.3/32", "10.1.2.4/32"]
     assert (entry.log_on_success, entry.log_on_failure) == ({"PID", "HOST"}, {"HOST"})
+    assert entry.log_type == ("local3", "notice")
     assert (entry.umask, entry.nice, entry.stderr, entry.disable) == (0o027, -5, "log", False)
     assert entry.rlimits == {"RLIMIT_AS": 64 << 20, "RLIMIT_CPU": None, "RLIMIT_NOFILE": 1024}
     assert entry.argv == ["sh", "-c", "true"]
@@ -107,7 +109,7 @@ def test_what_is_not_said_is_as_xinetd_has_it(files):
     assert (entry.bind, entry.instances, entry.per_source, entry.cps) == (None, None, None, (50, 10))
     assert (entry.only_from, entry.no_access, entry.umask, entry.nice) == (None, [], None, 0)
     assert (entry.log_on_success, entry.log_on_failure, entry.rlimits) == (set(), set(), {})
-    assert (entry.protocol, entry.stderr) == ("tcp", "socket")
+    assert (entry.protocol, entry.stderr, entry.log_type) == ("tcp", "socket", ("", ""))
 
 
 def test_entries_do_not_share_their_lists(files):
@@ -162,6 +164,10 @@ DISABLING = [
     ("env = A", "env: 'A' is not of the form NAME=value"),
     ("env -= A=1", "env: takes = or [+]=, not -="),
     ("log_on_success = PIDS", "log_on_success: 'PIDS' is not one of"),
+    ("log_type = SYSLOG", "log_type: say SYSLOG facility"),
+    ("log_type = STDOUT daemon", "log_type: say SYSLOG facility"),
+    ("log_type = SYSLOG demon", "log_type: 'demon' is not one of daemon, "),
+    ("log_type = SYSLOG daemon loud", "log_type: 'loud' is not one of emerg, "),
     ("flags = IPv4\nbind = ::1", "do not agree on IPv4 or IPv6"),
 ]
 
@@ -221,11 +227,13 @@ def test_internal_services_name_the_program_that_does_it(files):
 
 WARNING = [
     ("banner = /etc/motd", "banner is not supported"),
-    ("log_type = SYSLOG daemon", "log_type is not supported"),
+    ("log_type = FILE /var/log/x 1000", "log_type FILE is not supported yet: its lines go to syslog"),
     ("groups = yes", "groups is not supported"),
     ("sever_args = x", "unknown attribute 'sever_args': is it server_args"),
     ("colour = red", "unknown attribute 'colour'$"),
     ("log_on_success = TRAFFIC", "TRAFFIC needs redirect"),
+    ("log_on_success = PID USERID", "log_on_success USERID is not supported"),
+    ("log_on_failure += USERID", "log_on_failure USERID is not supported"),
     ("server_args = -x # why", "a comment must have a line of its own"),
     ("server_args = tcpd\nflags = NAMEINARGS", "NAMEINARGS must stand before server_args"),
 ]
@@ -236,6 +244,13 @@ def test_what_restricts_nothing_is_a_warning(files, line, says):
     entry, [(severity, text)] = files.entry(section(line))
     assert severity == "warning" and re.search(says, text)
     assert entry.disabled_because is None
+
+
+def test_what_only_one_service_gets_wrong_is_no_damage_to_the_whole(files):
+    configuration = files.read(section("nice = much") + section(id="b", port=7001))
+    assert configuration.damaged is None and configuration.services[0].wanted
+    assert files.read(section() + "service b\n{\nwait = no\n").damaged == f"{files.path('main')}:12: no '}}' for " \
+        "the section that begins here"
 
 
 def test_problems_name_file_and_line(files):
@@ -256,7 +271,7 @@ def test_a_restriction_behind_the_closing_brace_is_not_lost(files):
 
 def test_what_is_switched_off_is_not_an_error(files):
     entry, problems = files.entry(section("rlimit_as = 8G\ndisable = yes", server="/no/such"))
-    assert entry.disabled_because == "disable = yes"
+    assert (entry.disabled_because, entry.wanted) == ("disable = yes", False)
     assert problems == [("warning", "rlimit_as: not a whole number: '8G'")]
 
 
@@ -359,7 +374,7 @@ def test_where_restrictions_may_be_lost_nothing_is_started(files, text):
     files.write("others", "defaults\n{\nonly_from = 10.0.0.0\n}\n", mode=0o666)
     configuration = files.read(text + section(id="a") + section(id="b", port=7001))
     assert None not in states(configuration).values()
-    assert "error" in [problem.severity for problem in configuration.problems]
+    assert "error" in [problem.severity for problem in configuration.problems] and configuration.damaged
 
 
 @pytest.mark.parametrize("line", ["log_type = FILE /var/log/x", "banner = /etc/motd", "nice = 3", "colour = red"])
@@ -399,6 +414,7 @@ def test_nothing_is_used_of_a_file_that_others_may_write(files, mode):
     assert states(configuration) == {"good": None}
     [problem] = configuration.problems
     assert problem.severity == "error" and f"has mode {mode:o}" in problem.text
+    assert configuration.damaged.startswith(f"{files.path('more/bad')}: has mode")
 
 
 def test_nothing_is_used_of_a_file_that_is_not_ours(files, monkeypatch):
