@@ -46,7 +46,7 @@ SERVICE = Service(
     about="Tell whose a TCP connection is.",
     options=(
         Option("reply", choice("user", "uid", "random", "hidden", "static", "token"), "user",
-               "what is told: login name, user id, a random word, nothing, --name, or a token (--key-file)"),
+               "what is told: login name, user id, random word, nothing, --name, token"),
         Option("name", word, None, "what --reply=static tells"),
         Option("key-file", path, None, "file with the key of tokens, 16 octets or more, nobody else's to read"),
         Option("decode", text, None, "print what a token holds, and end"),

@@ -38,12 +38,12 @@ class Name:
     def __init__(self, name: str) -> None:
         self.name = name.lower()
 
-    def match(self, name: str) -> int | None:
-        """As Network.match: a name counts as an exact address, a domain by its length below that."""
+    def match(self, name: str) -> float | None:
+        """As Network.match: a name counts as an address, a domain for less than that and more than any network."""
         if name == self.name:
             return 128
         if self.name.startswith(".") and name.endswith(self.name):
-            return min(len(self.name), 127)
+            return 127 + len(self.name) / 256       # the longer, the narrower
         return None
 
 
@@ -72,7 +72,7 @@ def pattern(word: str) -> list[Pattern]:
     head, brace, tail = word.partition("{")
     if brace:
         choices, brace, rest = tail.partition("}")
-        if not brace or rest.strip(".0123456789"):
+        if not brace or rest.strip(".0123456789") or choices.strip(", 0123456789"):
             raise ValueError(f"not a factor: {word!r} (write 192.0.2.{{1,7}})")
         return [found for choice in choices.split(",") for found in pattern(head + choice.strip() + rest)]
     address, slash, length = word.partition("/")
@@ -109,7 +109,7 @@ def denied(peer: Address, only_from: list[Pattern] | None, no_access: list[Patte
     return "no-access" if refused is not None and refused >= allowed else None
 
 
-def _longest(patterns: list[Pattern], packed: bytes, name: str | None) -> int | None:
+def _longest(patterns: list[Pattern], packed: bytes, name: str | None) -> float | None:
     found = [one.match(name or "") if isinstance(one, Name) else one.match(packed) for one in patterns]
     return max((length for length in found if length is not None), default=None)
 

@@ -152,6 +152,7 @@ def _sandbox(service: Service) -> list[str]:
         f"RestrictAddressFamilies={families}",
         "# system calls", "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
         "SystemCallFilter=~@privileged @resources @setuid @chown @keyring @memlock @timer @pkey @ipc @aio",
-        "SystemCallErrorNumber=EPERM",
+        "# of what that took away, a pipe is needed: signals wake the program through one",
+        "SystemCallFilter=pipe pipe2", "SystemCallErrorNumber=EPERM",
         "# resources", "LimitNOFILE=8192", "LimitCORE=0",
     ]

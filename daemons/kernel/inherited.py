@@ -24,6 +24,7 @@ OWN = "fd0-own"         # name of a descriptor that we bound ourselves and hande
 
 CONNECTION, LISTENER, DATAGRAMS, PIPES, TERMINAL = "connection", "listener", "datagrams", "pipes", "terminal"
 
+standing = False        # was a listener or datagram socket inherited, for which the launcher will start us again?
 manager = ""            # where the service manager wants to hear from us (NOTIFY_SOCKET)
 
 
@@ -146,11 +147,18 @@ def standard_input(listen: list[tuple[str, int | None]] | None = None) -> Given 
 
 def kind_of(sock: socket.socket, name: str) -> Given:
     """A socket by what the kernel says of it."""
-    if sock.type == socket.SOCK_DGRAM:
-        return Given(DATAGRAMS, sock, name, ours=name == OWN)
-    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return Given(LISTENER, sock, name, ours=name == OWN)
-    return Given(CONNECTION, sock, name)
+    global standing
+    if sock.type != socket.SOCK_DGRAM and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return Given(CONNECTION, sock, name)
+    standing = True
+    return Given(DATAGRAMS if sock.type == socket.SOCK_DGRAM else LISTENER, sock, name, ours=name == OWN)
+
+
+def called_again() -> bool:
+    """Would the launcher start us again at once, since whoever called is still in the queue?"""
+    if not standing and "LISTEN_FDS" not in os.environ:
+        standard_input()                # what failed may have been before we looked
+    return standing or "LISTEN_FDS" in os.environ
 
 
 def own(options: "Options") -> list[Given]:
@@ -170,12 +178,12 @@ def own(options: "Options") -> list[Given]:
 
 
 def launcher() -> str:
-    """Who started us: the name of our parent process, "unknown" where /proc does not tell."""
+    """Who started us: the name of our parent process, or systemd's mark where a sandbox hides it."""
     try:
         with open(f"/proc/{os.getppid()}/comm", "rb") as file:
             return file.read().strip().decode("ascii", "replace")
     except OSError:
-        return "unknown"
+        return "systemd" if "INVOCATION_ID" in os.environ else "unknown"
 
 
 def name_process(name: str) -> None:

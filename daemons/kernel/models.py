@@ -28,6 +28,8 @@ LINGER = 0.5            # seconds a finished child gives a slow syslogd
 class OneByOne:
     """In the loop itself: no isolation, no second peer until the first is done."""
 
+    margin = 0.0            # seconds that conversations get beyond the grace, since they end by themselves
+
     def __init__(self, loop: "Loop") -> None:
         from .serve import log_complaints_as_they_come
         self.loop = loop
@@ -35,8 +37,10 @@ class OneByOne:
 
     def begin(self, sock: socket.socket, peer: Address) -> None:
         """Hold the conversation."""
-        self.loop.here = SocketTransport(sock)
-        converse(self.loop.program, self.loop.here, peer, local_of(sock), new_session())
+        self.loop.here = transport = SocketTransport(sock)
+        if self.loop.stopping:              # told between the accept and now
+            transport.hurry(self.loop.options.grace)
+        converse(self.loop.program, transport, peer, local_of(sock), new_session())
         self.loop.here = None
         self.loop.ended(peer.source)
 
@@ -60,6 +64,8 @@ class Forking:
     The child only talks.  The parent logs for it, before and after: every page that a child touches must be copied
     first, and the log is a hundred pages.  So there is a `close` even for a child that was killed.
     """
+
+    margin = 1.0
 
     def __init__(self, loop: "Loop") -> None:
         self.loop = loop
@@ -160,6 +166,8 @@ class Forking:
 class Threading:
     """In a thread each of this process: the cheapest, for anonymous and chatty services."""
 
+    margin = 0.0
+
     def __init__(self, loop: "Loop") -> None:
         self.loop = loop
         self.live: dict[SocketTransport, socket.socket] = {}
@@ -199,7 +207,8 @@ class Threading:
 
     def cut(self) -> None:
         """Shut the sockets of those that outlived the grace: their threads see the end."""
-        for sock in list(self.live.values()):
+        for transport, sock in list(self.live.items()):
+            transport.stop()
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:

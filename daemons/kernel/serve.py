@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 
 from . import descriptors, inherited, log, sockopts
@@ -22,6 +23,7 @@ Setup = Callable[[Options], object]
 Run = Callable[..., int | None]
 
 DONE, MISUSE, LATER = 0, 100, 111       # exit status: done; wrong, and wrong again if repeated; try later
+HOLD = 1.0                              # seconds a failed start keeps its socket, or launchers would spin
 LINGER = 0.5                            # seconds that a finished program gives a slow syslogd
 
 
@@ -48,6 +50,8 @@ def main(service: Service, talk: Talk | None = None, answer: Answer | None = Non
     except Exception as error:
         log.crash(error)
         status = LATER
+    if status and inherited.called_again():
+        time.sleep(HOLD)
     leave(status)
 
 

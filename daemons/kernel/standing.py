@@ -11,7 +11,7 @@ from .accepting import Loop
 from .conversation import Program
 from .inherited import LISTENER, OWN, Given, name_process
 from .listening import shown
-from .models import how_it_died
+from .models import LINGER, how_it_died
 from .notify import hand_over, notify
 from .options import Options
 
@@ -142,6 +142,8 @@ def _start_anew(given: list[Given]) -> "NoReturn":
     """SIGHUP where no launcher would start the new version: become it, with the sockets still open."""
     arguments = [sys.executable, *_interpreter_flags(), *_program(), *sys.argv[1:]]
     names = [OWN for one in given]
+    log.complaints(last=True)
+    log.settle(LINGER)                  # what waits for a slow syslogd would not survive
     hand_over([one.sock for one in given], names, dict(os.environ), sys.executable, arguments)
 
 

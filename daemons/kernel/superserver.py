@@ -180,7 +180,7 @@ class SuperServer:
 
     def _ended(self, port: Port, pid: int, status: int) -> None:
         server = port.running.pop(pid)
-        port.log_complaints()
+        port.log_complaints(last=not port.running)
         self._read_refusals()
         if pid in self.refused:
             port.log_refusal(self.refused.pop(pid), server.peer)

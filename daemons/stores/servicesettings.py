@@ -4,6 +4,8 @@ What xinetd only warns about and then ignores - a second value, a wrong number o
 name - may have been a restriction.  Here it is an error wherever it could have been one.
 """
 
+from ipaddress import ip_network
+
 from ..wire.xinetdconf import Attribute
 from .serviceattributes import ANY, ONCE, SOME, TABLE, Kind, Row, Unsupported
 
@@ -24,7 +26,7 @@ class Settings:
         """Set what an attribute says, or return a severity and what is wrong with it."""
         row = TABLE.get(attribute.name)
         if row is None:
-            return _unknown(attribute.name)
+            return _unknown(attribute)
         severity = ERROR if row.restricts else WARNING
         if self.kind not in row.where:
             return severity, f"{row.name} belongs into a {row.where[0]} section; here it has no effect"
@@ -70,10 +72,20 @@ def _check_count(expected: int, given: int) -> None:
         raise ValueError(f"takes {expected} value{'s' * (expected > 1)}, and {given} are given")
 
 
-def _unknown(name: str) -> tuple[str, str]:
+def _unknown(attribute: Attribute) -> tuple[str, str]:
+    """It may have been a restriction: by its name, or because it speaks of addresses."""
     from difflib import get_close_matches  # only for those who misspell
 
-    near = get_close_matches(name, TABLE, 1, 0.8)
+    name = attribute.name
+    near = get_close_matches(name, TABLE, 1, 0.65)      # csp is that near to cps, and bnid nearer to bind
     text = f"unknown attribute {name[:40]!r}" + (f": is it {near[0]}?" if near else "")
-    closed = name.startswith("rlimit_") or any(TABLE[one].restricts for one in near)
+    closed = (name.startswith("rlimit_") or any(TABLE[one].restricts for one in near)
+              or any(map(_is_address, attribute.values)))
     return ERROR if closed else WARNING, text
+
+
+def _is_address(value: str) -> bool:
+    try:
+        return bool(ip_network(value, strict=False))
+    except ValueError:
+        return False

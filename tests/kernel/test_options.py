@@ -174,7 +174,8 @@ def test_any_command_line_is_read_or_refused_with_its_place(arguments):
 # -- help --
 
 @pytest.mark.parametrize("service", [SERVICE, ALONE, *programs.services()], ids=lambda service: service.name)
-def test_help_names_each_option_once_and_fits_the_page(service):
+def test_help_names_each_option_once_and_fits_the_page(service, monkeypatch):
+    monkeypatch.setattr(options, "FOLDER", "/etc/fd0")
     page = help_page(service)
     listed = re.findall(r"^  --([a-z0-9-]+)", page, re.MULTILINE)
     assert sorted(listed) == sorted([*known(service), *options.ACTIONS])

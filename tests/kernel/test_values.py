@@ -1,8 +1,11 @@
 """Kinds of option values."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from daemons.kernel.values import hosts
+from daemons.kernel.options import GENERAL
+from daemons.kernel.values import choice, count, hosts, linger, number, path, seconds, several, size, switch, words
 
 
 @pytest.mark.parametrize("text, found", [
@@ -19,3 +22,40 @@ def test_hosts(text, found):
 def test_hosts_that_are_none(text):
     with pytest.raises(ValueError, match="not a"):
         hosts(79)(text)
+
+
+@pytest.mark.parametrize("kind, text, value", [
+    (number, "0", 0), (number, "007", 7), (number, "9" * 18, 10 ** 18 - 1), (count, "1", 1),
+    (seconds, "90", 90), (seconds, "1.5", 1.5), (seconds, "30s", 30), (seconds, "5m", 300), (seconds, "2h", 7200),
+    (seconds, "1d", 86400), (seconds, "0.5m", 30), (seconds, "2.", 2), (seconds, "24d", 24 * 86400), (linger, "3", 3),
+    (size, "4096", 4096), (size, "64K", 65536), (size, "10m", 10 << 20), (size, "1G", 1 << 30),
+    (switch, "yes", True), (switch, "no", False), (path, "/run/x", "/run/x"), (words, "a, b\tc,,d", ["a", "b", "c", "d"]),
+    (choice("a", "b"), "b", "b"), (several("a", "b"), "b,a", ["b", "a"]), (several("a"), "", []),
+])
+def test_what_a_text_means(kind, text, value):
+    assert kind(text) == value
+
+
+@pytest.mark.parametrize("kind, texts", [
+    (number, ["", " 5", "5 ", "+5", "-5", "1_0", "5.0", "0x5", "\u0663", "\xb2", "9" * 19]), (count, ["0", "-1"]),
+    (seconds, ["", "s", ".5", "1.5.5", "1e3", "inf", "nan", "-1", " 5", "5 m", "5w", "\u0663", "1_0", "25d", "9" * 13]),
+    (linger, ["2", "2.9s", "0"]), (size, ["", "K", "1.5K", "-1", "1KB", "1T"]), (switch, ["", "1", "true", "Yes", "on"]),
+    (path, ["", "x", "./x", "~/x"]), (choice("a"), ["", "b", "A"]), (several("a"), ["b", "a,b"]),
+])
+def test_what_means_nothing(kind, texts):
+    for text in texts:
+        with pytest.raises(ValueError, match=r"must be|not a|say yes"):
+            kind(text)
+
+
+def test_kinds_are_called_what_help_shows():
+    assert [kind.__name__ for kind in (seconds, choice("a", "b"), several("a", "b"), hosts(79))] == \
+        ["seconds", "a|b", "a|b,...", "host:port,..."]
+
+
+@given(st.sampled_from([option for _, group in GENERAL for option in group]), st.text())
+def test_any_text_is_a_value_or_a_value_error(option, text):
+    try:
+        option.kind(text)
+    except ValueError as error:
+        assert str(error)

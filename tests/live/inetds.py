@@ -28,7 +28,7 @@ def service(name, address, server, *arguments, **attributes):
     """The text of a service; an attribute that is None is left out.  `address` is (host, port) or a path."""
     where = {"bind": address} if isinstance(address, str) else {
         "type": "UNLISTED", "bind": address[0], "port": address[1]}
-    values = {"id": name, **where, "socket_type": "stream", "wait": "no", "user": ME, "server": server,
+    values = {"id": name, "flags": None, **where, "socket_type": "stream", "wait": "no", "user": ME, "server": server,
               "server_args": " ".join(arguments) or None, **attributes}
     lines = "".join(f"    {key} = {value}\n" for key, value in values.items() if value is not None)
     return f"service {name}\n{{\n{lines}}}\n"

@@ -218,7 +218,7 @@ def need_python_daemon():
         machine.unavailable("python-daemon is not installed")
 
 
-def test_a_detached_program_writes_its_pid_and_ends_cleanly(tmp_path):
+def test_a_detached_program_writes_its_pid_and_starts_anew_and_ends_cleanly(tmp_path):
     need_python_daemon()
     pid_file = tmp_path / "pid"
     with devlog.LogSocket() as log:
@@ -232,6 +232,10 @@ def test_a_detached_program_writes_its_pid_and_ends_cleanly(tmp_path):
         again = by_hand(log, "--listen=127.0.0.1:0", "--detach", f"--pid-file={pid_file}")
         log.wait_for(f"misuse text=.*process {record.pid} is already running")
         again.end()
+        os.kill(record.pid, signal.SIGHUP)
+        assert log.wait_for(r"\bstart .* listen=", count=2).pid == record.pid
+        assert clients.converse(("127.0.0.1", port), b"hello") == b"hello"
+        assert pid_file.read_text() == f"{record.pid}\n"
         os.kill(record.pid, signal.SIGTERM)
         log.wait_for("stop why=SIGTERM ")
         machine.until(lambda: not processes.running(record.pid), what="end")

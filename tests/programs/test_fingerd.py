@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemons import fingerd
-from daemons.kernel import describe, dial, log
+from daemons.kernel import access, describe, dial, log
+from daemons.kernel.addresses import Address
 from daemons.kernel.options import Misuse
 from daemons.tools.stubs import CHECKOUT
 from daemons.wire.utmp import NARROW, USER_PROCESS
@@ -192,7 +193,7 @@ def utmp(home, *users):
     return f"--utmp={write(home.parent / 'utmp', data)}"
 
 
-@pytest.mark.parametrize("peer", ["127.0.0.1", "127.1.2.3", "::1", ""])
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.1.2.3", "::1"])
 def test_who_is_here_is_told_at_home(home, peer):
     outcome = ask("", utmp(home, b"alice", b"mallory", b"bob"), peer=peer)
     assert outcome.lines == [
@@ -202,11 +203,17 @@ def test_who_is_here_is_told_at_home(home, peer):
     assert outcome.reason == "list"
 
 
-@pytest.mark.parametrize("peer", ["192.0.2.7", "2001:db8::1", "12.7.0.1", "1.127.0.0", "::2"])
+@pytest.mark.parametrize("peer", ["192.0.2.7", "2001:db8::1", "12.7.0.1", "1.127.0.0", "::2", ""])
 def test_strangers_are_not_told_who_is_here(home, peer):
     for query in ("", "/W", "/W  ", " "):
         outcome = ask(query, utmp(home, b"alice"), peer=peer)
         assert (outcome.lines, outcome.reason) == ([fingerd.LIST_DENIED], "list-denied")
+
+
+@pytest.mark.parametrize("word, may", [("terminal", True), ("unix:uid=1000", True), ("pipes", False), ("", False)])
+def test_who_is_at_home_without_an_address(word, may):
+    for allowed in (None, access.networks("0.0.0.0,::")):
+        assert fingerd.may_list(Address(word=word), allowed) is may
 
 
 @pytest.mark.parametrize("peer, lines", [("192.0.2.7", 2), ("192.0.3.7", 1), ("127.0.0.1", 1), ("2001:db8::7", 2)])
