@@ -55,7 +55,7 @@ def name_of(host: str) -> str | None:
     try:
         name = socket.getnameinfo((host, 0), socket.NI_NAMEREQD)[0].rstrip(".").lower()
         found = [address(where).host for _, where in addresses_of(name)]
-    except (OSError, End):
+    except (OSError, ValueError, End):          # ValueError: that cannot even be asked
         return None
     return name if host.partition("%")[0] in found else None
 

@@ -24,7 +24,7 @@ OWN = "fd0-own"         # name of a descriptor that we bound ourselves and hande
 
 CONNECTION, LISTENER, DATAGRAMS, PIPES, TERMINAL = "connection", "listener", "datagrams", "pipes", "terminal"
 
-standing = False        # was a listener or datagram socket inherited, for which the launcher will start us again?
+standing: list[socket.socket] = []     # inherited listeners and datagram sockets: for these we are started again
 manager = ""            # where the service manager wants to hear from us (NOTIFY_SOCKET)
 
 
@@ -147,18 +147,19 @@ def standard_input(listen: list[tuple[str, int | None]] | None = None) -> Given 
 
 def kind_of(sock: socket.socket, name: str) -> Given:
     """A socket by what the kernel says of it."""
-    global standing
     if sock.type != socket.SOCK_DGRAM and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         return Given(CONNECTION, sock, name)
-    standing = True
+    standing.append(sock)
     return Given(DATAGRAMS if sock.type == socket.SOCK_DGRAM else LISTENER, sock, name, ours=name == OWN)
 
 
-def called_again() -> bool:
-    """Would the launcher start us again at once, since whoever called is still in the queue?"""
-    if not standing and "LISTEN_FDS" not in os.environ:
-        standard_input()                # what failed may have been before we looked
-    return standing or "LISTEN_FDS" in os.environ
+def callers_wait_at() -> list[socket.socket]:
+    """The sockets for whose callers the launcher will start us again at once, should we leave now."""
+    if not standing:                    # what failed may have been before we looked
+        for fd in listen_fds(os.environ, os.getpid(), "own", lambda text: None):
+            kind_of(socket.socket(fileno=fd), "")
+        standard_input()
+    return standing
 
 
 def own(options: "Options") -> list[Given]:

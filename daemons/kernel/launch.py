@@ -17,5 +17,6 @@ def launch(name: str) -> None:
         from . import log, serve
         log.start(name)
         log.crash(error)
+        serve.refuse_callers(b"")
         serve.leave(serve.LATER)
     program.main(program.SERVICE, *(getattr(program, part, None) for part in ("talk", "answer", "setup", "run")))

@@ -49,7 +49,7 @@ def bound(where: Where, sort: str, reuse: bool = True, family: int | None = None
             sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise OSError(error.errno, f"cannot listen at {shown(where)}: {error.strerror}") from None
+        raise OSError(error.errno, f"cannot listen at {shown(where)}: {error.strerror or error}") from None
     return sock
 
 
@@ -76,6 +76,7 @@ def _resolved(where: Where, type_: int, family: int | None) -> "tuple[int, Any]"
 def _clear(path: str) -> None:
     """Take away a Unix socket whose owner is gone; where somebody still answers, bind will say so."""
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe.setblocking(False)            # its queue may be full
     try:
         if stat.S_ISSOCK(os.lstat(path).st_mode):
             probe.connect(path)

@@ -234,6 +234,11 @@ def undelivered() -> bool:
     return bool(_state.waiting or _state.lost)
 
 
+def on_stderr() -> bool:
+    """Is the log nothing but the stderr that we were started with?"""
+    return _state.to_stderr and descriptors.errors is not None
+
+
 def fileno() -> int | None:
     """The log's own descriptor, if it has one."""
     return _state.sock.fileno() if _state.sock is not None else None

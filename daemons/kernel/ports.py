@@ -99,8 +99,8 @@ class Port:
     def prepare(self) -> None:
         """Do what the plan, which may be new, says of the socket and of descriptor 2."""
         self.sock.setblocking(self.plan.wait)
-        if self.plan.command.keeps_errors and self.complaints is None:
-            self.complaints = Complaints()
+        if self.plan.command.keeps_errors and self.complaints is None and not log.on_stderr():
+            self.complaints = Complaints()      # else they may write there themselves
 
     def split(self, plan: Plan) -> "Port":
         """The same socket for a plan that waits where ours did not, or the reverse; we keep our servers."""

@@ -1,6 +1,7 @@
 """main(): from a descriptor to a served conversation, in the same order always."""
 
 import os
+import select
 import signal
 import socket
 import sys
@@ -50,8 +51,8 @@ def main(service: Service, talk: Talk | None = None, answer: Answer | None = Non
     except Exception as error:
         log.crash(error)
         status = LATER
-    if status and inherited.called_again():
-        time.sleep(HOLD)
+    if status:
+        refuse_callers(service.busy)
     leave(status)
 
 
@@ -179,6 +180,25 @@ def _check(options: Options, setup: Setup | None) -> int:
 def _explain(program: Program, given: list[Given]) -> bool:
     from . import explain
     return explain.explain(program, given)
+
+
+def refuse_callers(busy: bytes) -> None:
+    """A start that failed: whoever waits at an inherited listener hears so, and the launcher is kept from spinning."""
+    watch, listeners, end = select.poll(), {}, time.monotonic() + HOLD
+    sockets = inherited.callers_wait_at()
+    for sock in sockets:
+        if sock.type != socket.SOCK_DGRAM:
+            sock.setblocking(False)
+            listeners[sock.fileno()] = sock
+            watch.register(sock, select.POLLIN)
+    while sockets and (left := end - time.monotonic()) > 0:
+        for fd, _ in watch.poll(left * 1000):
+            try:
+                caller, _name = listeners[fd].accept()
+                with caller:
+                    caller.send(busy, socket.MSG_DONTWAIT)
+            except OSError:             # gone again, or a sister process took it
+                continue
 
 
 def fail(service: Service, status: int, text: str) -> int:

@@ -136,7 +136,7 @@ class SuperServer:
             self._start(port, sock, peer)
 
     def _start(self, port: Port, sock: "socket.socket", peer: Address | None) -> None:
-        variables, admitted, errors = {}, None, None
+        variables, admitted, errors = {}, None, descriptors.errors
         if peer is not None:
             variables = spawn.callers(peer, local_of(sock), port.from_source(peer) + 1)
             admitted = partial(self._admitted, port, peer) if port.plan.needs_names else None

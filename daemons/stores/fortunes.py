@@ -19,6 +19,7 @@ from .quotes import Source
 HEADER = 24             # octets
 ROTATED, COMMENTS = 4, 8        # flags: text is rot13, lines that begin with two delimiters are comments
 LARGEST = 64 << 20      # octets in a file
+LONGEST = 8192          # octets in a string; what is longer fits nowhere
 OFFENSIVE_SUFFIX, OFFENSIVE_FOLDER = "-o", "off"
 ENDINGS = (".dat", ".pos", ".u8", ".c", ".h", ".p", ".i", ".f", ".pas", ".ftn", ".sml", "~")    # no fortune files
 
@@ -51,19 +52,22 @@ class Fortunes(Source):
             os.path.basename(folder) == OFFENSIVE_FOLDER
 
     def read(self, number: int) -> bytes:
-        """One string, as plain as its author wrote it; b"" where the index points into the midst of one."""
+        """One string, as plain as its author wrote it; b"" for a long one, and where the index is wrong."""
         start = self.starts[number]
         if start and not self._delimited(start):
             return b""
-        end = self.text.find(b"\n" + self.delimiter, start)
-        string = self.text[start:end + 1] if end >= 0 else self.text[start:]
+        string, delimiter, _ = self.text[start:start + LONGEST].partition(b"\n" + self.delimiter)
+        if not delimiter and start + LONGEST < len(self.text):
+            return b""
+        string += b"\n" if delimiter else b""
         if self.flags & COMMENTS:
             sign = self.delimiter[:1] * 2
             string = b"".join(line for line in string.splitlines(True) if not line.startswith(sign))
         return string.translate(ROT13) if self.flags & ROTATED else string
 
     def _delimited(self, start: int) -> bool:
-        return self.text.endswith(b"\n" + self.delimiter, 0, start) or self.text[:start] == self.delimiter
+        first = start == len(self.delimiter) and self.text.startswith(self.delimiter)
+        return first or self.text.endswith(b"\n" + self.delimiter, 0, start)
 
     def _indexed(self, path: str) -> Sequence[int]:
         """Where strings begin, from the index; empty if there is none or it is another text's."""

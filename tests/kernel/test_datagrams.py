@@ -15,7 +15,7 @@ import pytest
 
 from daemons import chargend, echod
 from daemons.kernel import log
-from daemons.kernel.datagrams import IP_PKTINFO, Datagrams, Packet, _is_here
+from daemons.kernel.datagrams import IP_PKTINFO, Datagrams, Packet
 from daemons.kernel.limits import MOST
 from tests.live.devlog import LogSocket
 from tests.live.machine import need_ipv6, unavailable
@@ -225,6 +225,7 @@ def test_unix_peers_are_answered_if_they_have_a_name(events, tmp_path):
         assert server.serve() == (2, 1, 0, 0)
         assert asked == [b"from nobody", b"from one"], "syslog's clients have no name, and are heard"
         assert [data for data, _ in heard(one)] == [b"from one"]
+    assert not named(events, "ignored"), "nor is an answer tried that nobody can get"
 
 
 # -- who must not be answered --
@@ -310,12 +311,14 @@ def send_from(sock, data, to, source):
     sock.sendmsg([data], [(socket.IPPROTO_IP, IP_PKTINFO, info)], 0, to)
 
 
-@pytest.mark.parametrize(("host", "here"), [("127.0.0.3", True), ("192.0.2.7", False), ("2001:db8::7", False)])
-def test_only_an_address_of_this_machine_is_our_own(host, here):
+@pytest.mark.parametrize(("host", "here"), [
+    ("127.0.0.3", True), ("::ffff:127.0.0.3", True), ("192.0.2.7", False), ("2001:db8::7", False)])
+def test_only_an_address_of_this_machine_is_our_own(server, host, here):
     """Hosts of one kind may ask each other from the port at which they listen, as syslog's do."""
-    if ":" in host:
+    if host.startswith("2001:"):
         need_ipv6()
-    assert _is_here(host) is here
+    assert server.service._is_us((host, server.port)) is here
+    assert not server.service._is_us((host, server.port + 1))
 
 
 @pytest.mark.parametrize(("family", "where"), [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")])

@@ -91,7 +91,7 @@ class LogSocket(Log):
     def __init__(self, path=None):
         self._folder = None if path else processes.new_folder("devlog")
         self.path = str(path or f"{self._folder}/log")
-        self.lines = []
+        self.lines, self._fillers = [], 0
         self._reader = self._socket = None
         self.appear()
 
@@ -143,6 +143,20 @@ class LogSocket(Log):
             except BlockingIOError:
                 pass
 
+    def sync(self):
+        """Wait until all that was sent so far is in `lines`; returns at once where nobody reads."""
+        if self._reader:
+            before = self._fillers
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.sendto(FILLER, self.path)
+            machine.until(lambda: self._fillers > before, what="own line")
+
+    @property
+    def records(self):
+        """All lines that were sent so far, parsed."""
+        self.sync()
+        return [parse(line) for line in self.lines]
+
     def _read(self, source, wake):
         """Add what comes to `lines`, until the other end of `wake` is closed."""
         poller = select.poll()
@@ -151,7 +165,9 @@ class LogSocket(Log):
         with wake:
             while wake.fileno() not in dict(poller.poll()):
                 data = source.recv(LARGEST)
-                if data != FILLER:
+                if data == FILLER:
+                    self._fillers += 1
+                else:
                     self.lines.append(data.decode("utf-8", "surrogateescape"))
 
 

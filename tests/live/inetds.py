@@ -17,11 +17,46 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.live import devlog, processes
+import pytest
+
+from tests.live import clients, devlog, machine, processes
 from tests.live.launchers import ME, ROOT
 
 HOST = "127.0.0.1"
 SYSTEM_PYTHON = "/usr/bin/python3"
+LISTENER = """
+import socket
+listener = socket.socket(fileno=0)
+while True:
+    with listener.accept()[0] as conn:
+        while data := conn.recv(65536):
+            conn.sendall(data)
+"""
+
+
+@pytest.fixture
+def address():
+    """An address that nobody else has."""
+    port = machine.Port()
+    yield HOST, port.number
+    port.release()
+
+
+@pytest.fixture
+def folder():
+    """A folder that everybody may read."""
+    return Path(processes.new_folder("files"))
+
+
+@pytest.fixture
+def python(folder):
+    """A function that makes a server of its source, as pythonic() takes it."""
+    def made(source):
+        script = folder / f"server{len(list(folder.iterdir()))}.py"
+        script.write_text(source)
+        # twice: a Python that is not in PATH finds its library by its argv[0]
+        return [sys.executable, sys.executable, "-I", "-S", str(script)]
+    return made
 
 
 def service(name, address, server, *arguments, **attributes):
@@ -32,6 +67,11 @@ def service(name, address, server, *arguments, **attributes):
               "server_args": " ".join(arguments) or None, **attributes}
     lines = "".join(f"    {key} = {value}\n" for key, value in values.items() if value is not None)
     return f"service {name}\n{{\n{lines}}}\n"
+
+
+def pythonic(name, address, argv, flags="", **attributes):
+    """The text of a service whose server the fixture `python` made."""
+    return service(name, address, *argv, flags=f"NAMEINARGS {flags}".rstrip(), **attributes)
 
 
 def defaults(**attributes):
@@ -53,6 +93,23 @@ def run(text, *options, prefix=(), mode=0o644):
     os.chmod(argv[-1], mode)
     return subprocess.run([*prefix, *argv], check=False, capture_output=True, text=True, timeout=20, cwd=folder,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def need_root():
+    """Skip the calling test without root (in CI: fail it)."""
+    if os.geteuid() != 0:
+        machine.unavailable("only root can start servers as other users")
+
+
+def asked(address, **arguments):
+    """What a server says by itself."""
+    return clients.converse(address, **arguments).decode()
+
+
+def said_and_heard(sock, data=b"x"):
+    """Tell whether an echo server answers on a connection."""
+    sock.sendall(data)
+    return sock.recv(len(data)) == data
 
 
 class Inetd:
@@ -126,7 +183,11 @@ class Inetd:
         return self.processes.first.wait(20)
 
     def lines(self, event):
-        """The texts of the log lines of one event."""
+        """The texts of the log lines of one event, all that were sent until now."""
+        mark = f"mark {len(self.log.lines)}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(mark.encode(), self.log.path)
+        self.log.wait_for(lambda record: record.line == mark)
         return [record.text for record in self.log.records if record.text.split(" ")[0] == event]
 
     def children(self):

@@ -28,6 +28,7 @@ def run(log, *options, name="probed", said=b"quit\r\n", prefix=(), environment=N
     command = [*devlog.private_devlog(log), *prefix, *installed.argv(name, *options)]
     done = launchers.pipes(command, said, environment=environment)
     assert done.returncode == 0, done
+    log.sync()
     return done
 
 

@@ -224,6 +224,12 @@ def test_a_program_prints_the_quote(program):
     assert told(program("printf 'one\\n\\033[31mtwo\\n'")) == [b"one\r\ntwo\r\n"]
 
 
+def test_what_it_prints_is_no_longer_than_the_question_either(program):
+    options, made = setup(program("echo 12345678"))
+    assert ask(qotd, b"?" * 9, options=options, made=made) is None
+    assert ask(qotd, b"?" * 10, options=options, made=made) == b"12345678\r\n"
+
+
 def test_there_is_no_shell(program, tmp_path):
     """Words are split as a shell would, and then nobody interprets them."""
     evil = f"'; touch {tmp_path}/owned' $(id) `id` '*' \"a  b\" $HOME | sh > {tmp_path}/owned"

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from daemons.stores.fortunes import LARGEST, ROT13, Fortunes, fortunes
+from daemons.stores.fortunes import LARGEST, LONGEST, ROT13, Fortunes, fortunes
 
 # what strfile(1) of fortune-mod 1.99.1 wrote for these texts
 PLAIN = b"one\n%\ntwo\nlines\n%\n%\nthree\n%\n"
@@ -69,15 +69,25 @@ def test_rotated_text_is_turned_back(tmp_path):
 
 
 @pytest.mark.parametrize("its_index", [
-    b"", b"\0" * 24, PLAIN_INDEX[:-4], PLAIN_INDEX + b"\0\0\0\0", PLAIN_INDEX[:-1] + b"\x1d", PLAIN_INDEX[:23],
-    b"\0\0\0\2\xff\xff\xff\xff" + PLAIN_INDEX[8:]])
+    b"", b"\0" * 24, PLAIN_INDEX[:-4], PLAIN_INDEX[:23], PLAIN_INDEX + b"\0", PLAIN_INDEX + b"\0\0\0\0",
+    PLAIN_INDEX[:-1] + b"\x1d", b"\0\0\0\2\xff\xff\xff\xff" + PLAIN_INDEX[8:]])
 def test_an_index_that_is_broken_or_another_text_s_is_not_believed(tmp_path, its_index):
     assert strings(Fortunes(file(tmp_path, PLAIN, its_index))) == EVERY
+
+
+def test_a_text_that_grew_after_its_index_is_searched(tmp_path):
+    assert strings(Fortunes(file(tmp_path, PLAIN + b"four\n%\n", PLAIN_INDEX))) == [*EVERY, b"four\n"]
 
 
 def test_an_offset_into_the_midst_of_a_string_tells_nothing(tmp_path):
     source = Fortunes(file(tmp_path, PLAIN, index(PLAIN, (0, 8, 20, 0xFFFFFFFF))))
     assert strings(source) == [b"one\n", b"", b"three\n"]
+
+
+def test_a_string_that_is_too_long_for_anything_is_none(tmp_path):
+    fits, too_long = b"x" * (LONGEST - 4) + b"\n", b"y" * LONGEST + b"\n"
+    assert strings(Fortunes(file(tmp_path, b"%\n".join([fits, too_long, fits])))) == [fits, b"", fits]
+    assert strings(Fortunes(file(tmp_path, b"%\n".join([fits, too_long])))) == [fits, b""]
 
 
 def test_what_is_no_file_is_refused(tmp_path):
