@@ -156,8 +156,11 @@ def kind_of(sock: socket.socket, name: str) -> Given:
 def callers_wait_at() -> list[socket.socket]:
     """The sockets for whose callers the launcher will start us again at once, should we leave now."""
     if not standing:                    # what failed may have been before we looked
-        for fd in listen_fds(os.environ, os.getpid(), "own", lambda text: None):
-            kind_of(socket.socket(fileno=fd), "")
+        try:
+            for fd in listen_fds(os.environ, os.getpid(), "own", lambda text: None):
+                kind_of(socket.socket(fileno=fd), "")
+        except Nothing:                 # it has been said
+            return standing
         standard_input()
     return standing
 

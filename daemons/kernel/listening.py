@@ -22,7 +22,7 @@ def listen(text: str) -> Where:
         host = host[1:-1]
     elif ":" in host:
         raise ValueError(f"write an IPv6 address in brackets: [{host}]:{port}")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not colon or not (port.isascii() and port.isdigit() and len(port) < 6) or int(port) > 65535:
         raise ValueError(f"not an address to listen at: {text!r} (write ADDRESS:PORT, :PORT or unix:/path)")
     return host if host != "*" else "", int(port)
 

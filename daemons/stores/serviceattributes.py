@@ -62,28 +62,34 @@ class Row:
 # Kinds: each turns the words behind an operator into a value; there are as many as the row's count.
 
 def text(values: list[str]) -> str:
+    """One word."""
     return values[0]
 
 
 def texts(values: list[str]) -> list[str]:
+    """All words."""
     return values
 
 
 def path(values: list[str]) -> str:
+    """An absolute path."""
     if not values[0].startswith("/"):
         raise ValueError(f"{values[0]!r} is not an absolute path")
     return values[0]
 
 
 def switch(values: list[str]) -> bool:
+    """yes or no."""
     return choice("yes", "no")(values) == "yes"
 
 
 def choice(*allowed: str) -> Kind:
+    """The kind that takes one of these words."""
     return lambda values: several(*allowed)(values)[0]
 
 
 def several(*allowed: str) -> Callable[[list[str]], list[str]]:
+    """The kind that takes any of these words."""
     def some(values: list[str]) -> list[str]:
         for value in values:
             if value not in allowed:
@@ -93,6 +99,7 @@ def several(*allowed: str) -> Callable[[list[str]], list[str]]:
 
 
 def figure(least: int, most: int) -> Kind:
+    """The kind that takes a number within these limits."""
     return lambda values: number(values[0], least, most)
 
 
@@ -115,13 +122,14 @@ def rate(values: list[str]) -> tuple[int, int] | None:
 
 
 def mask(values: list[str]) -> int:
+    """A umask, in base 8."""
     return octal(values[0])
 
 
 def destination(values: list[str]) -> tuple[str, str]:
     """Facility and priority, "" for the usual one: of SYSLOG facility [priority]."""
     if values[0] == "FILE":
-        raise Unsupported("FILE is not supported yet: its lines go to syslog")
+        raise Unsupported("FILE is not supported yet: our inetd logs to syslog")
     if values[0] != "SYSLOG" or len(values) not in (2, 3):
         raise ValueError("say SYSLOG facility, or SYSLOG facility priority")
     facility, priority = several(*FACILITIES)(values[1:2]), several(*PRIORITIES)(values[2:])
@@ -141,10 +149,12 @@ def place(values: list[str]) -> str:
 
 
 def peers(values: list[str]) -> list[str]:
+    """Networks, host names and domains, in canonical spelling."""
     return [pattern for value in values for pattern in patterns(value)]
 
 
 def variables(values: list[str]) -> list[str]:
+    """Variables with their values, each as NAME=value."""
     for value in values:
         if "=" not in value[1:]:
             raise ValueError(f"{value!r} is not of the form NAME=value")
@@ -152,6 +162,7 @@ def variables(values: list[str]) -> list[str]:
 
 
 def environment(items: list[str]) -> dict[str, str]:
+    """Variables by name."""
     return {name: value for name, _, value in (item.partition("=") for item in items)}
 
 

@@ -36,6 +36,7 @@ def check(draft: Draft) -> None:
 
 
 def kind(draft: Draft) -> None:
+    """Types and internal services that are not ours to run."""
     for name, text in REFUSED_TYPES.items():
         if name in draft.entry.types:
             draft.refuse(text, "types")
@@ -50,6 +51,7 @@ def kind(draft: Draft) -> None:
 
 
 def flags(draft: Draft) -> None:
+    """Flags that mean nothing here, or something else."""
     for name, text in REFUSED_FLAGS.items():
         if name in draft.entry.flags:
             draft.refuse(text, "flags")
@@ -58,6 +60,7 @@ def flags(draft: Draft) -> None:
 
 
 def required(draft: Draft) -> None:
+    """What a service cannot be without."""
     given = set(draft.lines)
     if draft.entry.protocol not in ("", "unix"):
         given.add("socket_type")        # the protocol tells
@@ -96,6 +99,7 @@ def address(draft: Draft) -> None:
 
 
 def port(draft: Draft) -> None:
+    """A port, given or looked up."""
     entry = draft.entry
     if entry.protocol == "unix":
         if entry.port:
@@ -115,6 +119,7 @@ def port(draft: Draft) -> None:
 
 
 def account(draft: Draft) -> None:
+    """The user and the group that servers run as."""
     user, group = draft.entry.user, draft.entry.group
     if group and not _exists(group, grp.getgrnam):
         draft.refuse(f"there is no group {group!r}", "group")
@@ -137,6 +142,7 @@ def _exists(name: str, look_up: Callable[[str], object]) -> bool:
 
 
 def program(draft: Draft) -> None:
+    """The file to start."""
     server = draft.entry.server
     try:
         mode = os.stat(server).st_mode
@@ -148,6 +154,7 @@ def program(draft: Draft) -> None:
 
 
 def arguments(draft: Draft) -> None:
+    """The words that the server gets."""
     entry, lines = draft.entry, draft.lines
     if "#" in entry.server_args:
         draft.warn("server_args has a '#' in it: a comment must have a line of its own", "server_args")
@@ -157,6 +164,9 @@ def arguments(draft: Draft) -> None:
         draft.refuse("flags NAMEINARGS needs server_args, and argv[0] as the first of them", "flags")
     elif lines["flags"] > lines["server_args"]:
         draft.warn("flags NAMEINARGS must stand before server_args: xinetd crashes for every client otherwise", "flags")
+    elif entry.server_args[0].startswith("-"):
+        draft.warn(f"with flags NAMEINARGS the first word of server_args, {entry.server_args[0]!r}, is the program's "
+                   "name, and no argument", "server_args")
 
 
 def peers(draft: Draft) -> None:
@@ -174,6 +184,9 @@ def peers(draft: Draft) -> None:
 def waiting(draft: Draft) -> None:
     """A server that accepts its own peers meets them before we do."""
     entry = draft.entry
+    if entry.wait and entry.per_source is not None and "per_source" in draft.lines:
+        draft.warn("per_source cannot be kept with wait = yes: give the server a limit of its own, "
+                   "as in server_args = --per-source=20", "per_source")
     anybody = entry.only_from is None or ANYBODY.issubset(entry.only_from)
     if not entry.wait or entry.protocol == "unix" or (anybody and not entry.no_access):
         return
@@ -186,6 +199,7 @@ def waiting(draft: Draft) -> None:
 
 
 def log(draft: Draft) -> None:
+    """What is logged of each conversation."""
     for slot, flags in (("log_on_success", draft.entry.log_on_success), ("log_on_failure", draft.entry.log_on_failure)):
         if "USERID" in flags:
             flags.discard("USERID")

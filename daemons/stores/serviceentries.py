@@ -103,6 +103,7 @@ class Draft:
         entry.disabled_because, entry.wanted = off, off is None
 
     def say(self, line: int, severity: str, text: str) -> None:
+        """Note a problem; an error disables the service."""
         severity = WARNING if self.off else severity
         self.problems.append(Problem(self.entry.path, line, severity, text))
         if severity == ERROR and self.entry.disabled_because is None:

@@ -77,10 +77,10 @@ def _unknown(attribute: Attribute) -> tuple[str, str]:
     from difflib import get_close_matches  # only for those who misspell
 
     name = attribute.name
-    near = get_close_matches(name, TABLE, 1, 0.65)      # csp is that near to cps, and bnid nearer to bind
+    limit = name.startswith("rlimit_")
+    near = get_close_matches(name, TABLE, 1, 0.9 if limit else 0.65)    # csp is that near to cps, and bnid to bind
     text = f"unknown attribute {name[:40]!r}" + (f": is it {near[0]}?" if near else "")
-    closed = (name.startswith("rlimit_") or any(TABLE[one].restricts for one in near)
-              or any(map(_is_address, attribute.values)))
+    closed = limit or any(TABLE[one].restricts for one in near) or any(map(_is_address, attribute.values))
     return ERROR if closed else WARNING, text
 
 

@@ -9,10 +9,15 @@ import sys
 
 from daemons import __version__
 
+from .arguments import MISUSE
+from .programs import NotOurs
+
+LATER = 111             # exit status: something is missing now; try again later
+
 COMMANDS = {"list": "the programs, their ports and RFCs",
-            "up": "run a set of services at loopback ports, to try them",
-            "check": "check xinetd.d files, option files and the programs' options",
-            "units": "print or write the xinetd.d files and systemd units",
+            "up": "run services at loopback ports, to try them",
+            "check": "what is wrong with xinetd.d files and option files",
+            "units": "print or write xinetd.d files and systemd units",
             "stubs": "write the files that launchers start"}
 
 
@@ -20,32 +25,49 @@ def main(arguments=None):
     """Run one sub-command; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     command = arguments[0] if arguments else "--help"
+    try:
+        status = _run(command, arguments[1:])
+        sys.stdout.flush()
+        return status
+    except NotOurs as error:
+        return _fail(command, error, MISUSE)
+    except BrokenPipeError:             # `fd0 list | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except OSError as error:
+        status = LATER if error.filename is None or not isinstance(error, REFUSALS) else MISUSE
+        return _fail(command, f"{error.filename}: {error.strerror}" if error.filename else error.strerror, status)
+    except KeyboardInterrupt:
+        return 130
+
+
+REFUSALS = (PermissionError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
+
+
+def _run(command, arguments):
     if command in ("-h", "--help", "help"):
         return _help()
     if command in ("-V", "--version"):
         print(f"fd0 {__version__}")
         return 0
-    if command not in COMMANDS:
-        from difflib import get_close_matches
-        near = get_close_matches(command, COMMANDS, 1)
-        print(f"fd0: no command {command!r}" + (f" (did you mean {near[0]}?)" if near else "; see fd0 --help"),
-              file=sys.stderr)
-        return 100
-    try:
-        return importlib.import_module(f"daemons.tools.{command}").main(arguments[1:])
-    except LookupError as error:
-        print(f"fd0 {command}: {error.args[0]}", file=sys.stderr)
-        return 100
-    except BrokenPipeError:             # `fd0 list | head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+    if command in COMMANDS:
+        return importlib.import_module(f"daemons.tools.{command}").main(arguments)
+    from difflib import get_close_matches
+    near = get_close_matches(command, COMMANDS, 1)
+    raise NotOurs(f"no command {command}" + (f" (did you mean {near[0]}?)" if near else "; see fd0 --help"))
+
+
+def _fail(command, why, status):
+    print(f"fd0 {command}: {why}" if command in COMMANDS else f"fd0: {why}", file=sys.stderr)
+    return status
 
 
 def _help():
     print("fd0: small network daemons, launched when somebody calls\n\nusage: fd0 COMMAND [ARGUMENT ...]\n")
     for name, about in COMMANDS.items():
         print(f"  {name:8} {about}")
-    print("\n`fd0 COMMAND --help` tells more; `fd0 up` is the quickest way to see something.")
+    print("\n`fd0 COMMAND --help` tells more; `fd0 up` is the quickest way to see something.\n"
+          "Exit status: 0 done, 100 something is wrong with what was asked, 111 try again later.")
     return 0
 
 

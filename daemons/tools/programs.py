@@ -6,6 +6,10 @@ import os
 import daemons
 
 
+class NotOurs(LookupError):
+    """There is no such program or command, or it cannot do what was asked."""
+
+
 def names():
     """The programs' names, in order."""
     folder = os.path.dirname(daemons.__file__)
@@ -13,11 +17,11 @@ def names():
 
 
 def program(name):
-    """One program's module; raises LookupError that names the nearest."""
+    """One program's module; raises NotOurs that names the nearest."""
     if name not in names():
         from difflib import get_close_matches
         near = get_close_matches(name, names(), 1)
-        raise LookupError(f"no program {name}" + (f" (did you mean {near[0]}?)" if near else "; see fd0 list"))
+        raise NotOurs(f"no program {name}" + (f" (did you mean {near[0]}?)" if near else "; see fd0 list"))
     return importlib.import_module(f"daemons.{name}")
 
 
@@ -27,5 +31,9 @@ def services(chosen=()):
 
 
 def launched(chosen=()):
-    """Those that a launcher can start: they serve sockets."""
-    return [service for service in services(chosen) if service.sockets]
+    """Those that a launcher can start, because they serve sockets; raises NotOurs for a chosen one that does not."""
+    found = services(chosen)
+    for service in found if chosen else ():
+        if not service.sockets:
+            raise NotOurs(f"{service.name} serves no socket that a launcher could give it; start it by hand")
+    return [service for service in found if service.sockets]

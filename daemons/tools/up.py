@@ -2,19 +2,24 @@
 
 import argparse
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from ipaddress import ip_address
 
 from daemons.kernel import describe
 
 from . import stubs
+from .arguments import Parser
 from .programs import launched
 
 OFFSET = 7000           # echo's port 7 becomes 7007
+MOST = 65535 - 1023     # what can be added to any port below 1024
+LATER = 111             # exit status: a port is taken now; try again later
 TRY = {                 # what to type for the services whose protocol waits for something
     "echod": ("echo hello | nc -N {at}", "echo hello | nc -u -w1 {at}"),
     "discardd": ("echo hello | nc -N {at}", "echo hello | nc -u -w1 {at}"),
@@ -29,18 +34,56 @@ TRY = {                 # what to type for the services whose protocol waits for
 
 def main(arguments):
     """Run until Ctrl-C."""
-    parser = argparse.ArgumentParser("fd0 up", description="Run services at loopback ports, to try them.")
-    parser.add_argument("program", nargs="*", help="only these (default: all)")
-    parser.add_argument("--bind", default="127.0.0.1", help="address to listen at [%(default)s]")
-    parser.add_argument("--offset", type=int, default=OFFSET, help="added to ports below 1024 [%(default)s]")
-    options = parser.parse_args(arguments)
+    parser = Parser("up", "Run services at loopback ports, to try them, until Ctrl-C.", examples=(
+        ("fd0 up", "all of them"),
+        ("fd0 up echod fingerd", "only these two"),
+        ("fd0 up --bind=0.0.0.0 --offset=0 echod", "for the whole network, at the real port")))
+    parser.add_argument("program", nargs="*", metavar="PROGRAM", help="only these (default: all)")
+    parser.add_argument("--bind", metavar="ADDRESS", type=_address, default="127.0.0.1",
+                        help="address to listen at [%(default)s]")
+    parser.add_argument("--offset", metavar="NUMBER", type=_offset, default=OFFSET,
+                        help="added to ports below 1024 [%(default)s]")
+    options = parser.parse(arguments)
     services = launched(options.program)
+    trouble = _taken(services, options)
+    if trouble:
+        print(f"fd0 up: {trouble}", file=sys.stderr)
+        return LATER
     folder = tempfile.mkdtemp(prefix="fd0-up-")
     os.chmod(folder, 0o755)             # the services run as nobody
     try:
         return _run(services, options, folder)
     finally:
         shutil.rmtree(folder)
+
+
+def _address(text):
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IPv4 or IPv6 address") from None
+
+
+def _offset(text):
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= MOST):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 to {MOST}")
+    return int(text)
+
+
+def _taken(services, options):
+    """Which place somebody has already, or we must not have: said before anything is started."""
+    for service in services:
+        for sort in service.sockets:
+            family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
+            with socket.socket(family, socket.SOCK_STREAM if sort == "stream" else socket.SOCK_DGRAM) as probe:
+                if sort == "stream":
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((options.bind, port(service, options)))
+                except OSError as error:
+                    return (f"{service.name} cannot have {_shown(options.bind, port(service, options))}: "
+                            f"{error.strerror}; try another --offset or --bind")
+    return ""
 
 
 def _run(services, options, folder):
@@ -50,20 +93,34 @@ def _run(services, options, folder):
         file.write("".join(entry(service, options, folder) for service in services))
     with ready_socket(folder) as ready:
         environ = dict(os.environ, NOTIFY_SOCKET=ready.getsockname(), PYTHONPATH=stubs.CHECKOUT)
-        inetd = subprocess.Popen([sys.executable, "-m", "daemons.inetd", "--logopt=pid,perror", path], env=environ,
-                                 start_new_session=True)        # so that Ctrl-C reaches it once, through us
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: inetd.send_signal(signal.SIGTERM))
+        inetd = _start([sys.executable, "-m", "daemons.inetd", "--log=stderr", "--priority=notice", path], environ)
         if _is_ready(ready, inetd):
             _print_table(services, options)
-    return inetd.wait()
+        return inetd.wait()
+
+
+def _start(command, environ):
+    """Start it in a session of its own, so that Ctrl-C reaches it through us, once, however early it comes."""
+    told, running = [], []
+
+    def end(*_):
+        told.append(True)
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    running.append(subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, start_new_session=True))
+    if told:
+        end()
+    return running[0]
 
 
 def entry(service, options, folder):
-    """A program's xinetd.d file as shipped, with port and paths changed, and its log on the terminal too."""
-    user = {} if _as_nobody() else {"user": str(os.getuid())}
+    """A program's xinetd.d file as shipped, with port and paths changed, and its log on the terminal."""
+    user = {} if _as_nobody() else {"user": str(os.getuid()), "group": str(os.getgid())}
     return describe.xinetd(service, folder, disable="no", port=str(port(service, options)), bind=options.bind,
-                           server_args="--logopt=pid,perror", stderr="log", log_type=None,
+                           server_args="--log=stderr", stderr="log", log_type=None,
                            log_on_success=None, **user)
 
 
@@ -76,18 +133,19 @@ def ready_socket(folder):
     """Where inetd says that it listens (sd_notify(3))."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sock.bind(os.path.join(folder, "ready"))
-    sock.settimeout(0.1)
     return sock
 
 
 def _is_ready(ready, inetd):
-    while inetd.poll() is None:
-        try:
+    """Wait until it says so; False when it ends before."""
+    ended = os.pidfd_open(inetd.pid)
+    try:
+        while ready in select.select([ready, ended], [], [])[0]:
             if b"READY=1" in ready.recv(4096):
                 return True
-        except TimeoutError:
-            continue
-    return False
+        return False
+    finally:
+        os.close(ended)
 
 
 def _print_table(services, options):
@@ -98,13 +156,17 @@ def _print_table(services, options):
             if sort in service.sockets:
                 number = port(service, options)
                 at = f"{options.bind} {number}"
-                rows.append((service.name, f"{'tcp' if sort == 'stream' else 'udp'} {options.bind}:{number}",
+                rows.append((service.name, f"{'tcp' if sort == 'stream' else 'udp'} {_shown(options.bind, number)}",
                              example.format(at=at)))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows]
-    user = "" if _as_nobody() or os.getuid() else "  (run as root: nobody has no access to this checkout.)"
-    print("\n" + "\n".join(lines) + "\n\nEach conversation is logged to syslog, and below.  Ctrl-C ends all." + user
-          + "\n", flush=True)
+    user = "" if _as_nobody() or os.getuid() else \
+        "They run as root, since the user nobody cannot read this checkout.\n"
+    print("\n".join(lines) + f"\n\n{user}What they log follows.  Ctrl-C ends all.\n", flush=True)
+
+
+def _shown(host, number):
+    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
 
 
 def _as_nobody():

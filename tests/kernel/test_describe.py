@@ -43,7 +43,8 @@ def test_what_is_checked_in_is_what_the_declarations_say():
 
 
 def test_nothing_else_is_checked_in():
-    found = {f"{folder}/{name}" for folder in ("xinetd.d", "systemd") for name in os.listdir(os.path.join(ROOT, folder))}
+    found = {f"{folder}/{name}" for folder in ("xinetd.d", "systemd")
+             for name in os.listdir(os.path.join(ROOT, folder))}
     assert found == set(everything())
 
 

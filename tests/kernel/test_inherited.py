@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemons.kernel import inherited
-from daemons.kernel.inherited import Nothing, forget_launcher, kind_of, listen_fds, listen_names, look, own, \
-    standard_input
+from daemons.kernel.inherited import (
+    Nothing,
+    forget_launcher,
+    kind_of,
+    listen_fds,
+    listen_names,
+    look,
+    own,
+    standard_input,
+)
 from daemons.kernel.listening import bound
 from daemons.kernel.options import read
 from daemons.kernel.service import Service
@@ -20,7 +28,7 @@ SERVICE = Service("exampled", about="Be an example.", sockets=("stream", "dgram"
 
 @pytest.fixture(autouse=True)
 def _own_state(monkeypatch):
-    for name, value in (("manager", ""), ("standing", False)):
+    for name, value in (("manager", ""), ("standing", [])):
         monkeypatch.setattr(inherited, name, value)
 
 
@@ -64,7 +72,8 @@ def test_no_descriptors_are_none(count):
     assert passed({}) == [[], [], []]
 
 
-@pytest.mark.parametrize("count", ["x", "-1", "1.5", " 1", "1_0", "\u0663", "4096", "9" * 5000, "0x1"])
+@pytest.mark.parametrize("count", ["x", "-1", "1.5", " 1", "1_0", "\u0663", "4096", "0x1",
+                                   pytest.param("9" * 5000, id="digits")])
 def test_a_number_of_descriptors_that_is_none_is_warned_of(count):
     found, warnings, _ = passed({"LISTEN_FDS": count, "LISTEN_PID": "OURS"}, fds=socket.socketpair())
     assert found == [] and "is not a number of descriptors" in warnings[0]

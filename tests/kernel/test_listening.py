@@ -21,7 +21,8 @@ def test_where_to_listen(text, where):
     assert listen(shown(where)) == where or "localhost" in text or where[0][:1] in "1/"
 
 
-@pytest.mark.parametrize("text", ["", "7", "127.0.0.1", "::1:7", "a:", "a:-1", "a:65536", "a:7_0", "a:\u0667", "unix:x"])
+@pytest.mark.parametrize("text", ["", "7", "127.0.0.1", "::1:7", "a:", "a:-1", "a:65536", "a:7_0", "a:\u0667",
+                                  "unix:x", "a:99999", pytest.param("a:" + "9" * 5000, id="digits")])
 def test_where_nobody_can_listen(text):
     with pytest.raises(ValueError, match="write"):
         listen(text)
@@ -68,7 +69,7 @@ def test_a_port_of_closing_connections_can_be_bound_again():
 def test_a_port_that_is_taken_is_named():
     with bound(("127.0.0.1", 0), "dgram") as taken:
         where = taken.getsockname()
-        with pytest.raises(OSError, match=rf"cannot listen at \[127.0.0.1\]:{where[1]}: Address already in use") as wrong:
+        with pytest.raises(OSError, match=rf"cannot listen at \[127.0.0.1\]:{where[1]}: Address already") as wrong:
             bound(where, "dgram")
     assert wrong.value.errno == errno.EADDRINUSE
 

@@ -19,7 +19,8 @@ count = int(os.environ["LISTEN_FDS"])
 print(json.dumps({
     "ours": os.environ["LISTEN_PID"] == str(os.getpid()), "names": os.environ["LISTEN_FDNAMES"],
     "ports": [port(3 + place) for place in range(count)], "environ": sorted(os.environ),
-    "more": [fd for fd in os.listdir("/proc/self/fd") if int(fd) >= 3 + count and os.path.exists(f"/proc/self/fd/{fd}")],
+    "more": [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd >= 3 + count
+             and os.path.exists(f"/proc/self/fd/{fd}")],
 }))
 """
 
@@ -66,10 +67,11 @@ def handed(order, environ):
             os.dup2(writer, 1)
             lifted = [os.dup2(one.fileno(), 100 + place, inheritable=False) for place, one in enumerate(listeners)]
             os.closerange(3, 100)
-            sockets = [socket.socket(fileno=os.dup2(fd, number, inheritable=False)) for fd, number in zip(lifted, order)]
+            placed = [os.dup2(fd, number, inheritable=False) for fd, number in zip(lifted, order)]
             os.closerange(100, 4096)
             names = [f"name{place}" for place in range(len(order))]
-            hand_over(sockets, names, environ, sys.executable, [sys.executable, "-IS", "-c", REPORT])
+            hand_over([socket.socket(fileno=fd) for fd in placed], names, environ, sys.executable,
+                      [sys.executable, "-IS", "-c", REPORT])
         finally:
             os._exit(1)
     os.close(writer)

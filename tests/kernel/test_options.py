@@ -13,9 +13,9 @@ from daemons.kernel.service import Option, Service
 from daemons.kernel.values import choice, size
 from daemons.tools import programs
 
-SERVICE = Service("exampled", about="Be an example.", facility="mail", port=7,
-                  options=(Option("most", size, None, "octets"), Option("colour", choice("red", "green"), "red", "hue")),
-                  defaults=(("timeout", "5m"),))
+SERVICE = Service("exampled", about="Be an example.", facility="mail", port=7, defaults=(("timeout", "5m"),),
+                  options=(Option("most", size, None, "octets"),
+                           Option("colour", choice("red", "green"), "red", "hue")))
 ALONE = Service("workerd", about="Serve nobody.", sockets=(), operands="FILE")
 
 

@@ -111,7 +111,7 @@ def test_a_side_that_reads_once_it_has_said_all_stops_nobody(sides):
 
 
 def test_what_a_side_does_not_take_is_not_read_either(sides):
-    one, client, other, server = sides
+    one, client, other, _ = sides
     client.setblocking(False)
     room = 0
     while True:
@@ -166,7 +166,7 @@ def test_a_side_that_broke_is_a_reset(sides):
 
 @pytest.mark.parametrize("which", [0, 2])
 def test_the_time_of_a_conversation_ends_it_however_busy(sides, which):
-    one, client, other, server = sides
+    one, client, other, _ = sides
     sides[which].transport.end = time.monotonic() - 1
     client.sendall(b"busy")
     with pytest.raises(Overtime):

@@ -230,7 +230,7 @@ def test_internal_services_name_the_program_that_does_it(files):
 
 WARNING = [
     ("banner = /etc/motd", "banner is not supported"),
-    ("log_type = FILE /var/log/x 1000", "log_type FILE is not supported yet: its lines go to syslog"),
+    ("log_type = FILE /var/log/x 1000", "log_type FILE is not supported yet: our inetd logs to syslog"),
     ("groups = yes", "groups is not supported"),
     ("sever_args = x", "unknown attribute 'sever_args': is it server_args"),
     ("colour = red", "unknown attribute 'colour'$"),
@@ -239,6 +239,7 @@ WARNING = [
     ("log_on_failure += USERID", "log_on_failure USERID is not supported"),
     ("server_args = -x # why", "a comment must have a line of its own"),
     ("server_args = tcpd\nflags = NAMEINARGS", "NAMEINARGS must stand before server_args"),
+    ("flags = NAMEINARGS\nserver_args = -c true", "the first word of server_args, '-c', is the program's name"),
 ]
 
 
@@ -313,6 +314,12 @@ def test_who_accepts_datagrams_is_told_about_access(files):
     entry, [(severity, text)] = files.entry(section(**datagrams, only_from="10.0.0.0"))
     assert entry.disabled_because is None
     assert (severity, text.partition(" ")[0]) == ("warning", "only_from") and "first datagram alone" in text
+
+
+def test_who_accepts_for_himself_is_told_to_count_for_himself(files):
+    entry, [(severity, text)] = files.entry(section(wait="yes", per_source="3"))
+    assert (entry.disabled_because, severity) == (None, "warning") and "per_source cannot be kept with wait" in text
+    assert files.entry("defaults\n{\nper_source = 3\n}\n" + section(wait="yes"))[1] == []
 
 
 def test_a_unix_socket_needs_no_port(files):

@@ -1,0 +1,1 @@
+"""The fd0 command, sub-command by sub-command."""
