@@ -35,11 +35,22 @@ def shelter() -> None:
         errors = 2
     elif files[2] and not (stat.S_ISSOCK(files[2][0]) or stat.S_ISFIFO(files[2][0])):
         errors = 2                  # a terminal, a file or /dev/null shared by all three
+    elif files[2] and files[0] == _identity_of_null():
+        errors = 2                  # nobody converses on 0 and 1: 1 and 2 are the journal's, or a container's
     else:
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.dup2(writer, 2)
-        os.close(writer)
+        catch()
+
+
+def catch() -> None:
+    """Have what is written to descriptor 2 from now on come out at `reader`."""
+    global errors, reader
+    errors = None
+    if reader is not None:
+        os.close(reader)
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.dup2(writer, 2)
+    os.close(writer)
 
 
 def take_output() -> int:
@@ -95,4 +106,9 @@ def _identity(fd: int) -> tuple[int, int, int] | None:
         status = os.fstat(fd)
     except OSError:
         return None
+    return status.st_mode, status.st_dev, status.st_ino
+
+
+def _identity_of_null() -> tuple[int, int, int]:
+    status = os.stat(NULL)
     return status.st_mode, status.st_dev, status.st_ino

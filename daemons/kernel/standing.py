@@ -6,7 +6,7 @@ import struct
 import sys
 import time
 
-from . import log, privileges
+from . import descriptors, log, privileges
 from .accepting import Loop
 from .conversation import Program
 from .inherited import LISTENER, OWN, Given, name_process
@@ -30,6 +30,8 @@ def serve(program: Program, given: list[Given]) -> int:
     ours = any(one.ours for one in given)
     anew = any(one.name == OWN for one in given)        # then we are in the background, and who we shall be
     with _background(options, given) if ours and options.detach and not anew else _foreground(options, anew):
+        if ours and options.detach:
+            descriptors.catch()         # nobody is left who could read it elsewhere
         if ours and not anew:
             privileges.become(options.user, options.group, options.chroot)
         at = " ".join(_where(one) for one in given)
@@ -144,6 +146,8 @@ def _start_anew(given: list[Given]) -> "NoReturn":
     names = [OWN for one in given]
     log.complaints(last=True)
     log.settle(LINGER)                  # what waits for a slow syslogd would not survive
+    if descriptors.reader is not None:
+        os.close(2)                     # else it would be a pipe without a reader
     hand_over([one.sock for one in given], names, dict(os.environ), sys.executable, arguments)
 
 

@@ -34,7 +34,7 @@ def misuse(*arguments, environ=(), service=SERVICE):
 
 # -- who wins --
 
-@pytest.mark.parametrize("silent, won", enumerate([1, 2, 3, 4, 30]))
+@pytest.mark.parametrize("silent, won", list(enumerate([1, 2, 3, 4, 30])))
 def test_the_first_place_that_speaks_wins(folder, silent, won):
     arguments, environ = ["--grace=1"], {"FD0_EXAMPLED_GRACE": "2"}
     program, common = folder / "exampled.conf", folder / "common.conf"

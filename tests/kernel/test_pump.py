@@ -177,10 +177,12 @@ def test_the_time_of_a_conversation_ends_it_however_busy(sides, which):
 def test_an_order_to_stop_is_heard(sides, which):
     one, _, other, _ = sides
     before = signal.signal(signal.SIGALRM, lambda *_: sides[which].transport.hurry(0))
+    end = time.monotonic() + LONG
     signal.setitimer(signal.ITIMER_REAL, 0.02)
     try:
         with pytest.raises(Stopped):
             pump(one, other)
+        assert time.monotonic() < end
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

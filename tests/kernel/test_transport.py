@@ -184,10 +184,11 @@ def test_what_comes_after_a_signal_is_received(over, alarm):
 @both
 def test_an_order_to_hurry_ends_a_wait(over, alarm):
     transport, _, _, _ = over()
+    end = deadline()
     alarm(lambda: transport.hurry(0))
     with pytest.raises(Stopped):
-        transport.receive(10, deadline())
-    assert not transport.waiting
+        transport.receive(10, end)
+    assert time.monotonic() < end and not transport.waiting
 
 
 @both
@@ -217,7 +218,8 @@ def test_an_order_to_hurry_gives_nobody_more_time():
 @both
 def test_orders_that_rain_down_end_in_stopped(over, alarm):
     transport, _, _, _ = over()
-    end = deadline(0.1)
+    end, last = deadline(0.1), deadline()
     alarm(lambda: transport.hurry(max(end - time.monotonic(), 0)), every=0.0005)
     with pytest.raises(Stopped):
-        transport.receive(10, deadline())
+        transport.receive(10, last)
+    assert end <= time.monotonic() < last

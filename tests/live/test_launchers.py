@@ -243,6 +243,25 @@ def test_a_detached_program_writes_its_pid_and_starts_anew_and_ends_cleanly(tmp_
         started.end()
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_what_a_detached_program_writes_to_descriptor_2_is_logged_even_when_started_anew(together):
+    need_python_daemon()
+    with devlog.LogSocket() as log:
+        command = installed.argv("probed", f"--log={log.path}", "--listen=127.0.0.1:0", "--detach")
+        reader, writer = os.pipe()
+        started = processes.Processes(command, stdin=subprocess.DEVNULL, stdout=writer if together else None,
+                                      stderr=writer)
+        for turn in (1, 2):
+            record = log.wait_for(r"\bstart .* listen=", count=turn)
+            port = int(re.search(r"\]:(\d+)", record.text)[1])
+            assert clients.converse(("127.0.0.1", port), b"writes\r\nquit\r\n") == b"200 done\r\n"
+            log.wait_for(r'\bstderr text="to descriptor 2', count=turn)
+            os.kill(record.pid, signal.SIGHUP)
+        started.end()
+        os.close(reader)
+        os.close(writer)
+
+
 def test_a_pid_file_that_nobody_holds_is_no_obstacle(tmp_path):
     need_python_daemon()
     pid_file = tmp_path / "pid"

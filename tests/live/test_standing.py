@@ -172,6 +172,9 @@ def test_servers_leave_when_idle_and_come_back_when_called():
 
         stays = stack.enter_context(ByHand(Service(command("stays"), wait=WAIT)))
         assert clients.converse(stays.address, b"hello") == b"hello"
+        anew = stack.enter_context(ByHand(Service(command("anew"), wait=WAIT)))
+        os.kill(anew.pid, signal.SIGHUP)
+        logs["anew"].wait_for(r"\bstart ", count=2)
         talks = stack.enter_context(Xinetd(Service(command("talks"), wait=WAIT)))
         open_ = stack.enter_context(talking(talks.address))
         hosts = {
@@ -197,8 +200,10 @@ def test_servers_leave_when_idle_and_come_back_when_called():
             assert first != second, name
         assert hosts["systemd"].statuses == [0]
         assert texts(logs["stays"], "stop") == texts(logs["talks"], "stop") == []
+        assert len(texts(logs["anew"], "stop")) == 1    # that of SIGHUP
         assert echoed(open_, b"still here")
-        assert clients.converse(stays.address, b"hello") == b"hello"
+        for host in (stays, anew):
+            assert clients.converse(host.address, b"hello") == b"hello"
 
 
 # How many.
@@ -353,18 +358,19 @@ def test_a_server_that_bound_its_port_becomes_the_new_version_itself(by_hand, lo
     assert sorted(sessions(log, "open")) == sorted(sessions(log, "close"))
 
 
-def test_a_server_that_became_the_new_version_itself_still_stays_when_idle(log):
-    options = f"--log={log.path}", "--idle=3"
-    with ByHand(Service(installed.argv("echod", *options), wait=WAIT)) as host, devlog.LogSocket() as other:
-        os.kill(host.pid, signal.SIGHUP)
-        log.wait_for(r"\bstart ", count=2)
-        command = installed.argv("echod", "--idle=3", f"--log={other.path}")
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            inherited = installed.as_inetd(command, sock)
-            assert inherited.first.wait(15) == 0        # it began later, and was idle for as long
-            inherited.end()
-        assert clients.converse(host.address, b"hello") == b"hello"
-        assert len(texts(log, "start")) == 2 and len(texts(log, "stop")) == 1
+def test_a_server_that_became_the_new_version_itself_still_logs_what_is_written_to_descriptor_2(log):
+    """When descriptors 1 and 2 were one pipe, and so 2 our own."""
+    reader, writer = os.pipe()
+    command = installed.argv("probed", f"--log={log.path}", "--listen=127.0.0.1:0")
+    process = processes.Processes(command, stdin=reader, stdout=writer, stderr=writer)
+    for turn in (1, 2):
+        port = int(re.search(r"\]:(\d+)", log.wait_for(r"\bstart .* listen=", count=turn).text)[1])
+        assert clients.converse(("127.0.0.1", port), b"writes\r\nquit\r\n") == b"200 done\r\n"
+        log.wait_for(r'\bstderr text="to descriptor 2', count=turn)
+        process.first.send_signal(signal.SIGHUP)
+    process.end()
+    os.close(reader)
+    os.close(writer)
 
 
 # Accidents.

@@ -155,6 +155,22 @@ def test_the_journal_gets_priorities_and_nobody_else_does(tmp_path, right):
         assert all(line.startswith("probed[") for line in lines) and len(lines) == 10
 
 
+def test_stderr_is_the_log_where_the_journal_has_descriptors_1_and_2():
+    """As systemd starts a service that says no more than ExecStart=."""
+    ours, journal = socket.socketpair()
+    stream = "{0.st_dev}:{0.st_ino}".format(os.fstat(journal.fileno()))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ours:
+        process = installed.as_systemd(installed.argv("echod", "--log=stderr"), [listener], stdout=journal,
+                                       stderr=journal, environment={"JOURNAL_STREAM": stream})
+        journal.close()
+        assert clients.converse(listener.getsockname(), b"hello") == b"hello"
+        process.first.send_signal(signal.SIGTERM)
+        assert process.first.wait(10) == 0
+        process.end()
+        lines = ours.makefile().read().splitlines()
+    assert [line.split()[0] for line in lines] == ["<6>start", "<6>open", "<6>close", "<6>stop"]
+
+
 # What a peer says.
 
 ESCAPED = [
