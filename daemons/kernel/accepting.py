@@ -183,6 +183,8 @@ class Loop:
             self._begin(sock, address(name) if name else peer_of(sock) or address(""))
 
     def _begin(self, sock: socket.socket, peer: Address) -> None:
+        if self.limits.per_source:
+            self.model.settle()         # who just left does not count
         why = self.limits.enter(peer.source) if self.limits.per_source or self.limits.rate else None
         if why:
             return self._turn_away(sock, peer, why)

@@ -1,8 +1,10 @@
 """One conversation from its `open` to its `close` in the log, whatever happens in between."""
 
 import os
+import socket
 import time
 from collections.abc import Callable
+from select import POLLOUT
 
 from . import log
 from .addresses import Address
@@ -10,13 +12,15 @@ from .ends import Denied, End, Gone, Late, Reset
 from .options import Options
 from .service import Service
 from .stream import Stream
-from .transport import Transport
+from .transport import SocketTransport, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     Figure = float | int | str          # text where it has crossed a pipe
+
+REHEARSALS = 20         # more make no difference
 
 Talk = Callable[..., str | None]
 Answer = Callable[..., bytes | None]
@@ -87,6 +91,28 @@ def hold(program: Program, transport: Transport, peer: Address, local: Address, 
                     peer=peer, local=local, session=session, log=log.event)
     reason, why = _hold(program, stream)
     return Outcome(reason, why, time.monotonic() - began, stream.received, stream.sent, stream.commands)
+
+
+def rehearse(program: Program) -> None:
+    """Hold conversations with ourselves, so that those in forked children need fewer pages of their own.
+
+    Python rewrites a function's code the first times that it runs; what is rewritten here is shared.
+    """
+    mute = Program(program.service, program.options, _say_back, None, program.via)
+    mute.restricted = False
+    for _ in range(REHEARSALS):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.send(b"a line\r\nand more")
+            theirs.shutdown(socket.SHUT_WR)
+            hold(mute, SocketTransport(ours), Address(), Address(), "").packed()
+
+
+def _say_back(stream: Stream, options: Options) -> None:
+    stream.transport.wait(stream.transport.fileno(), POLLOUT, time.monotonic() + 1)
+    stream.say(stream.line())
+    while data := stream.some():
+        stream.send(data)
 
 
 def _hold(program: Program, stream: Stream) -> tuple[str, str]:

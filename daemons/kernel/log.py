@@ -64,6 +64,7 @@ class _Log:
         self.lost, self.next_try = 0, 0.0
         self.lock = RLock()             # one that a signal handler may take again
         self.delivering = False
+        self.stamp = 0, ""              # a second, and how lines write it
         self.pid = os.getpid()
         self.path = "/dev/log" if target == "syslog" else target
         self.sock: socket.socket | None = None
@@ -107,7 +108,10 @@ class _Log:
 
     def _framed(self, priority: int, text: str, pid: int | None = None, facility: int | None = None) -> bytes:
         """The line as syslog(3) puts it into /dev/log."""
-        stamp = time.strftime("%b %e %H:%M:%S")
+        now, (second, stamp) = int(time.time()), self.stamp
+        if now != second:               # one for all lines of a second: it costs as much as the rest of a line
+            stamp = time.strftime("%b %e %H:%M:%S", time.localtime(now))
+            self.stamp = now, stamp
         facility = self.facility if facility is None else facility
         data = f"<{facility | priority}>{stamp} {self._tag(pid)}: {text}".encode("utf-8", "backslashreplace")
         return data if len(data) <= LONGEST else data[:LONGEST].decode("utf-8", "ignore").encode()

@@ -9,10 +9,12 @@ import gc
 import os
 import signal
 import socket
+from _queue import SimpleQueue
+from collections import deque
 
 from . import log
 from .addresses import Address, local_of
-from .conversation import Outcome, converse, hold, log_close, log_open, new_session
+from .conversation import Outcome, converse, hold, log_close, log_open, new_session, rehearse
 from .transport import SocketTransport
 
 TYPE_CHECKING = False
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
     from .accepting import Loop
 
+    Inbox = SimpleQueue[tuple[SocketTransport, socket.socket, Address]]
+
+SPARE = 16              # threads that stay for another conversation: starting one costs more than a short conversation
 STACK = 256 * 1024      # octets of address space for a thread's stack; only what is touched becomes memory
 LINGER = 0.5            # seconds a finished child gives a slow syslogd
 
@@ -70,12 +75,12 @@ class Forking:
     def __init__(self, loop: "Loop") -> None:
         self.loop = loop
         self.children: dict[int, tuple[str, str]] = {}      # session and source by process
-        self.begun: list[tuple[int, str, Address, Address]] = []
         self.outcomes: dict[int, Outcome] = {}
         self.listeners = [one.sock.fileno() for one in loop.listeners]
         self.ledger, self.pen = os.pipe()       # each child writes its outcome here, in one piece
         os.set_blocking(self.ledger, False)
         loop.on(self.ledger, self._read_outcomes)
+        rehearse(loop.program)
         gc.collect()
         gc.freeze()                     # shared pages stay shared: no collector touches what the parent made
 
@@ -86,8 +91,8 @@ class Forking:
         if pid == 0:
             self._child(sock, peer, local, session)
         self.children[pid] = session, peer.source
-        self.begun.append((pid, session, peer, local))
         sock.close()
+        log_open(self.loop.program, session, peer, local, pid=pid)
 
     def _child(self, sock: socket.socket, peer: Address, local: Address, session: str) -> "NoReturn":
         status = 1
@@ -111,10 +116,7 @@ class Forking:
         return len(self.children)
 
     def settle(self) -> None:
-        """Log what began, reap what ended, log how."""
-        for pid, session, peer, local in self.begun:
-            log_open(self.loop.program, session, peer, local, pid=pid)
-        self.begun.clear()
+        """Reap what ended, and log how."""
         while self.children:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -171,17 +173,33 @@ class Threading:
     def __init__(self, loop: "Loop") -> None:
         self.loop = loop
         self.live: dict[SocketTransport, socket.socket] = {}
+        self.over: deque[str] = deque()         # sources of conversations that ended, for the loop to count out
+        self.idle: deque[Inbox] = deque()       # of threads that have nothing to do, the latest last
         _thread.stack_size(STACK)
 
     def begin(self, sock: socket.socket, peer: Address) -> None:
-        """Start a thread that holds the conversation; raises RuntimeError when there is none to be had."""
+        """Give the conversation to a thread; raises RuntimeError when there is none to be had."""
         transport = SocketTransport(sock)
         self.live[transport] = sock
         try:
-            _thread.start_new_thread(self._hold, (transport, sock, peer))
+            inbox = self.idle.pop() if self.idle else self._new_thread()
         except RuntimeError:
             del self.live[transport]
             raise
+        inbox.put((transport, sock, peer))
+
+    def _new_thread(self) -> "Inbox":
+        inbox: Inbox = SimpleQueue()
+        _thread.start_new_thread(self._work, (inbox,))
+        return inbox
+
+    def _work(self, inbox: "Inbox") -> None:
+        """Hold one conversation after another, until enough other threads have nothing to do."""
+        while True:
+            self._hold(*inbox.get())
+            if len(self.idle) >= SPARE:
+                return
+            self.idle.append(inbox)
 
     def _hold(self, transport: SocketTransport, sock: socket.socket, peer: Address) -> None:
         try:
@@ -191,7 +209,7 @@ class Threading:
         finally:
             most = self.loop.options.max
             del self.live[transport]
-            self.loop.ended(peer.source)
+            self.over.append(peer.source)
             if self.loop.stopping or len(self.live) >= most - 1 or not self.live:
                 self.loop.wake()
 
@@ -200,7 +218,9 @@ class Threading:
         return len(self.live)
 
     def settle(self) -> None:
-        """Nothing to do: threads log for themselves and leave nothing behind."""
+        """Count out what ended: limits are the loop's alone, or two threads would miscount."""
+        while self.over:
+            self.loop.ended(self.over.popleft())
 
     def hurry(self) -> None:
         """Nothing to do: the loop waits for the grace."""

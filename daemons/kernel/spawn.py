@@ -5,6 +5,7 @@ to the client.
 """
 
 import fcntl
+import gc
 import os
 import resource
 import signal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 OURS = ("LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "LD_", "PYTHON", "FD0_INETD_")
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)    # kept for the child until it is its own master
 COULD_NOT_START = 111
+
+_altered: list[int] = []        # signals that we handle or ignore, or whoever started us ignored
 
 
 class Command:
@@ -96,11 +99,14 @@ def _own_name() -> str:
 
 
 def prepare() -> None:
-    """Once, before the first spawn(): see that servers get nothing of ours by accident.
+    """Once, when signals are handled and before the first spawn(): see that servers get nothing of ours by accident.
 
     What we inherited ourselves is closed to them, our own stderr moves to where a server's cannot
     replace it, and new files are at most readable for others, as xinetd has it.
     """
+    _altered[:] = [int(number) for number in signal.valid_signals()
+                   if signal.getsignal(number) not in (signal.SIG_DFL, None)]
+    gc.freeze()                         # no collector of a child touches, and so copies, what is ours
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2:
             try:
@@ -164,9 +170,8 @@ def _become(command: Command, sock: socket.socket, environ: dict[str, str], erro
 def _forget_signals() -> None:
     """Every signal as a new process expects it: we handle some, Python ignores some, whoever started us may have."""
     signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals():
-        if signal.getsignal(number) not in (signal.SIG_DFL, None):
-            signal.signal(number, signal.SIG_DFL)
+    for number in _altered:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

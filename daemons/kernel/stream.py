@@ -240,8 +240,10 @@ class Stream:
             return
         self._closed = True
         try:
-            self.half_close()
-            self._drain()
+            self.flush()
+            if not self._ended:         # else nobody waits for our end, and closing says it
+                self.half_close()
+                self._drain()
         finally:
             self.transport.close()
 

@@ -55,8 +55,8 @@ class SuperServer:
 
     def run(self) -> str:
         """Listen and serve; returns the word for why it ended, "nothing" if no service could be opened."""
-        spawn.prepare()
         self.watch.signals(spawn.HANDLED)
+        spawn.prepare()
         if descriptors.reader is not None:
             self.watch.on(descriptors.reader, log.complaints)
         self._open(self.plans)
