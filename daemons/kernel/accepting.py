@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PAUSE = 1.0             # seconds without accepting after the machine ran out of something
 BATCH = 32              # connections taken from one listener before others get their turn
 LAST_WORDS = 1.0        # seconds in which conversations that were cut may still log their end
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)     # signals that tell us to finish and leave
 SUMMARY = 60.0          # seconds between summaries of datagrams
 SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
 
@@ -63,8 +64,8 @@ class Loop:
         for fd in (reader, writer):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._told)
-        signal.signal(signal.SIGHUP, self._told)
+        for number in ENDING:
+            signal.signal(number, self._told)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.on(reader, lambda: os.read(reader, 4096))
         return writer

@@ -16,7 +16,7 @@ def launch(name: str) -> None:
     except Exception as error:
         from . import log, serve
         log.start(name)
-        log.crash(error)
+        status = serve.crash(name, error)
         serve.refuse_callers(b"")
-        serve.leave(serve.LATER)
+        serve.leave(status)
     program.main(program.SERVICE, *(getattr(program, part, None) for part in ("talk", "answer", "setup", "run")))

@@ -49,8 +49,7 @@ def main(service: Service, talk: Talk | None = None, answer: Answer | None = Non
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else DONE
     except Exception as error:
-        log.crash(error)
-        status = LATER
+        status = crash(service.name, error)
     if status:
         refuse_callers(service.busy)
     leave(status)
@@ -143,6 +142,7 @@ def _serve_one(program: Program, given: Given) -> int:
     def told(*_: object) -> None:
         transport.hurry(program.options.grace)
 
+    signal.signal(signal.SIGINT, lambda number, frame: transport.hurry(0))      # somebody at a terminal has enough
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGHUP, told)
     log_complaints_as_they_come()
@@ -204,9 +204,22 @@ def refuse_callers(busy: bytes) -> None:
 def fail(service: Service, status: int, text: str) -> int:
     """Say why the program does not start, to the person at the terminal and in the log."""
     log.event("misuse", text=text)
-    if descriptors.errors is not None:
-        os.write(descriptors.errors, f"{service.name}: {text}\n".encode("utf-8", "backslashreplace"))
+    tell(service.name, text)
     return status
+
+
+def crash(name: str, error: Exception) -> int:
+    """Say what broke before anybody was served, as `fail` does."""
+    log.crash(error)
+    tell(name, f"{type(error).__name__}: {error}")
+    return LATER
+
+
+def tell(name: str, text: str) -> None:
+    """One line for the person who started us, unless the log itself is there."""
+    if descriptors.errors is not None and not log.on_stderr():
+        text = text if text.isprintable() else log.quoted(text)
+        os.write(descriptors.errors, f"{name}: {text}\n".encode("utf-8", "backslashreplace"))
 
 
 def leave(status: int) -> "NoReturn":

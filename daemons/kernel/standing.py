@@ -7,7 +7,7 @@ import sys
 import time
 
 from . import descriptors, log, privileges
-from .accepting import Loop
+from .accepting import ENDING, Loop
 from .conversation import Program
 from .inherited import LISTENER, OWN, Given, name_process
 from .listening import shown
@@ -83,8 +83,8 @@ class Workers:
         self.pids: dict[int, tuple[int, float]] = {}        # place and beginning by process
         self.stopping, self.served = "", 0
         self.activity = Activity(program.options.processes)
-        signal.signal(signal.SIGTERM, self._told)
-        signal.signal(signal.SIGHUP, self._told)
+        for number in ENDING:
+            signal.signal(number, self._told)
 
     def run(self) -> str:
         """Keep them all running; returns the word for why they ended."""
@@ -118,7 +118,7 @@ class Workers:
                 continue
 
     def _fork(self, place: int) -> None:
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         pid = os.fork() if not self.stopping else -1    # from here on nobody can be told and leave a child untold
         if pid:
             if pid > 0:

@@ -190,14 +190,14 @@ class Inetd:
         self.log.wait_for(lambda record: record.line == mark)
         return [record.text for record in self.log.records if record.text.split(" ")[0] == event]
 
-    def children(self):
-        """The ids of its children, those too that have ended and were not reaped."""
+    def children(self, of=None):
+        """The ids of its children, or of another process's; those too that have ended and were not reaped."""
         found = []
         for entry in filter(str.isdigit, os.listdir("/proc")):
             try:
                 stat = Path(f"/proc/{entry}/stat").read_text()
             except OSError:
                 continue
-            if int(stat.rpartition(")")[2].split()[1]) == self.pid:
+            if int(stat.rpartition(")")[2].split()[1]) == (of or self.pid):
                 found.append(int(entry))
         return found

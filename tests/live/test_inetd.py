@@ -283,6 +283,19 @@ def test_told_twice_it_ends_at_once_with_all_that_its_servers_started(address):
         assert not inetd.processes.alive()
 
 
+def test_as_process_1_it_reaps_what_its_servers_leave_behind(address):
+    inetds.need_root()
+    text = service("leaves", address, "/bin/sh", "-c", "/bin/true&exec${IFS}/bin/true", log_on_success="EXIT")
+    with Inetd(text, prefix=["unshare", "--pid", "--fork", "--kill-child"]) as outer:
+        [inetd] = outer.children()
+        for _ in range(10):
+            assert asked(address) == ""
+        outer.log.wait_for("EXIT service=leaves", count=10)
+        machine.until(lambda: outer.children(inetd) == [], what="end of orphans")
+        os.kill(inetd, signal.SIGTERM)
+        assert outer.processes.first.wait(20) == 0
+
+
 def test_a_waiting_server_is_told_to_end_too(address, python):
     with Inetd(pythonic("echo", address, python(LISTENER), wait="yes", log_on_success="EXIT"), "--grace=1h") as inetd:
         assert clients.converse(address, b"hello") == b"hello"

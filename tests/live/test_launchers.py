@@ -171,6 +171,21 @@ def test_a_terminal_is_one_conversation():
         log.wait_for("close .* reason=done .* in=6 out=6")
 
 
+def test_a_person_who_has_enough_presses_ctrl_c():
+    with devlog.LogSocket() as log:
+        started = processes.Processes(installed.argv("echod", f"--log={log.path}"), stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        log.wait_for(r"\bopen ")
+        started.first.stdin.write(b"hello")
+        started.first.stdin.flush()
+        assert os.read(started.first.stdout.fileno(), 100) == b"hello"
+        started.first.send_signal(signal.SIGINT)
+        assert started.first.wait(10) == 0
+        assert started.first.stderr.read() == b""
+        started.end()
+        log.wait_for("close .* reason=stopped ")
+
+
 def by_hand(log, *options, name="echod"):
     """Start a program with /dev/null on descriptor 0."""
     command = installed.argv(name, f"--log={log.path}", *options)

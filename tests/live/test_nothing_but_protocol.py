@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.live import clients, devlog, installed, machine
+from tests.live import clients, devlog, installed, launchers, machine
 from tests.live.launchers import ME, Xinetd
 
 BUSY = b"421 not now\r\n"
@@ -174,6 +174,17 @@ FAULTS = {
 @pytest.fixture(params=FAULTS)
 def fault(request):
     return FAULTS[request.param]
+
+
+@pytest.mark.parametrize("target", ["syslog", "stderr"])
+def test_a_program_that_cannot_begin_says_so_in_one_line_to_the_person_who_starts_it(fault, target):
+    name, options, *_, words = fault
+    if target == "stderr" and name != "probed":
+        pytest.skip("it never comes to read where to log")
+    done = launchers.pipes(installed.argv(name, *options, f"--log={target}"))
+    assert done.returncode in (100, 111) and done.stdout == b""
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 1 and words.partition("=")[2].strip('"') in lines[0]
 
 
 @pytest.mark.parametrize("wait", ["nowait", "fork"])

@@ -295,7 +295,7 @@ def test_a_drain_finishes_conversations_and_leaves_the_queue_to_the_next(listene
 
 
 @pytest.mark.parametrize("processes_", ["1", "2"])
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_server_without_conversations_ends_at_once(listener, start, log, number, processes_):
     server = start(listener, f"--processes={processes_}")
     server.send_signal(getattr(signal, number))
