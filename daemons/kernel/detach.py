@@ -31,6 +31,14 @@ def background(options: Options, sockets: Iterable[socket]) -> "AbstractContextM
     return context
 
 
+def remove(pid_file: str) -> None:
+    """Take a pid file away where the user that we became may; elsewhere the next start finds that nobody holds it."""
+    try:
+        os.unlink(pid_file)
+    except OSError:
+        return
+
+
 class PidFile:
     """Our process id in a file for as long as we run; one that names a living process stops the start."""
 
@@ -49,7 +57,7 @@ class PidFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.unlink(self.path)
+        remove(self.path)
 
     def _stale(self) -> None:
         """Remove the file of a process that is gone; raises Misuse while it lives."""

@@ -172,7 +172,8 @@ class _foreground:
 
     def __exit__(self, *_: object) -> None:
         if self.pid_file:
-            os.unlink(self.pid_file)
+            from . import detach
+            detach.remove(self.pid_file)
 
 
 def _background(options: Options, given: list[Given]) -> "AbstractContextManager[object]":

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pty
+import pwd
 import re
 import signal
 import socket
@@ -275,6 +276,25 @@ def test_what_a_detached_program_writes_to_descriptor_2_is_logged_even_when_star
         started.end()
         os.close(reader)
         os.close(writer)
+
+
+def test_a_detached_program_that_became_another_user_ends_cleanly_too():
+    need_python_daemon()
+    if not installed.everybody_can_start():
+        pytest.skip("only root becomes another user, who must be able to read the program")
+    pid_file = f"{processes.new_folder('root')}/pid"
+    with devlog.LogSocket() as log:
+        started = by_hand(log, "--listen=127.0.0.1:0", "--detach", f"--pid-file={pid_file}", "--user=nobody")
+        record = log.wait_for(r"\bstart .* listen=")
+        assert os.stat(f"/proc/{record.pid}").st_uid == pwd.getpwnam("nobody").pw_uid
+        os.kill(record.pid, signal.SIGTERM)
+        log.wait_for("stop why=SIGTERM ")
+        machine.until(lambda: not processes.running(record.pid), what="end")
+        assert not any("crash" in line for line in log.lines)
+        again = by_hand(log, "--listen=127.0.0.1:0", "--detach", f"--pid-file={pid_file}")
+        log.wait_for(r"\bstart .* listen=", count=2)
+        for one in (started, again):
+            one.end()
 
 
 def test_a_pid_file_that_nobody_holds_is_no_obstacle(tmp_path):
