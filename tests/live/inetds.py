@@ -133,7 +133,7 @@ class Inetd:
 
     def __enter__(self):
         try:
-            self.processes = processes.Processes(self.argv, self.environment, cwd="/", **self.popen)
+            self.processes = processes.Processes(self.argv, self.environment, cwd=self.folder, **self.popen)
             self.wait_until_told("READY=1")
         except BaseException as error:
             self.__exit__(type(error), error, None)

@@ -274,13 +274,13 @@ def test_after_the_grace_conversations_are_ended(address, other, python):
 
 
 def test_told_twice_it_ends_at_once_with_all_that_its_servers_started(address):
-    server = ["/bin/sh", "-c", "trap${IFS}:${IFS}TERM;echo;sleep${IFS}1000;exit"]
+    server = ["/bin/sh", "-c", "trap${IFS}'echo${IFS}told'${IFS}TERM;echo;sleep${IFS}1000&wait;wait"]
     with Inetd(service("slow", address, *server), "--grace=1h") as inetd, clients.connect(address) as sock:
         assert sock.recv(1) == b"\n"
         inetd.tell(signal.SIGTERM)
         machine.until(lambda: not machine.listeners("stream", address), what="end of listening")
         assert inetd.end(signal.SIGINT) == 0
-        assert not inetd.processes.alive()
+        assert sock.recv(9) == b"" and not inetd.processes.alive()
 
 
 def test_as_process_1_it_reaps_what_its_servers_leave_behind(address):

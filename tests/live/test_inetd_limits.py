@@ -88,12 +88,10 @@ def test_waiting_servers_that_take_one_caller_each_are_restarted_for_all(address
 
 
 def test_a_new_waiting_server_gets_a_socket_that_waits(address, python):
-    leaves = "import socket\nsock = socket.socket(fileno=0)\nsock.setblocking(False)\nsock.accept()[0].close()\n"
-    with Inetd(pythonic("one", address, python(leaves + "sock.accept()"), wait="yes", log_on_success="EXIT")) as inetd:
-        assert asked(address) == ""
-        inetd.log.wait_for("EXIT service=one status=1")
-        with clients.connect(address) as sock:
-            assert clients.exchange(sock) == b""
+    source = "import os, socket\nsock, waits = socket.socket(fileno=0), os.get_blocking(0)\n" \
+             "sock.setblocking(False)\nsock.accept()[0].sendall(b'%d' % waits)\n"
+    with Inetd(pythonic("one", address, python(source), wait="yes")):
+        assert [asked(address) for _ in range(2)] == ["1", "1"]
 
 
 def test_no_zombie_is_left_of_two_hundred_quick_conversations(address):

@@ -1,6 +1,5 @@
 """Every program under every launcher: one program, and no flag that says who started it."""
 
-import importlib.util
 import os
 import pty
 import pwd
@@ -8,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import termios
 
 import pytest
@@ -230,7 +230,7 @@ def test_a_taken_port_is_said_with_its_address_and_is_worth_another_try():
 
 def need_python_daemon():
     """Skip the calling test (in CI: fail it) where --detach has nothing to work with."""
-    if importlib.util.find_spec("daemon") is None:
+    if subprocess.run([sys.executable, "-I", "-c", "import daemon"], check=False, capture_output=True).returncode:
         machine.unavailable("python-daemon is not installed")
 
 
