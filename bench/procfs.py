@@ -14,7 +14,7 @@ def tree(pid):
             with open(f"/proc/{pid}/task/{thread}/children") as file:
                 for child in file.read().split():
                     found += tree(int(child))
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return found                    # it ended
     return found
 

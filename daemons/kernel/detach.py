@@ -63,6 +63,14 @@ class PidFile:
         """Remove the file of a process that is gone; raises Misuse while it lives."""
         with open(self.path, encoding="ascii", errors="replace") as file:
             text = file.read().strip()
-        if text.isascii() and text.isdigit() and os.path.exists(f"/proc/{text}"):
+        if text.isascii() and text.isdigit() and _living(text):
             raise Misuse(f"{self.path}: process {text} is already running")
         os.unlink(self.path)
+
+
+def _living(pid: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"    # a zombie only waits to be noticed
+    except OSError:
+        return False

@@ -1,8 +1,8 @@
 """main(): from a descriptor to a served conversation, in the same order always."""
 
+import _signal as signal  # signal itself makes enums of all numbers: 0.4 ms of every start
 import os
 import select
-import signal
 import socket
 import sys
 import time

@@ -135,6 +135,7 @@ def test_a_name_that_nobody_can_tell_holds_up_its_own_caller_alone(address, othe
     inetds.need_root()
     silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with silent:
+        silent.settimeout(20)
         silent.bind((f"127.77.{os.getpid() % 250}.{address[1] % 250}", 53))
         (folder / "resolv.conf").write_text(f"nameserver {silent.getsockname()[0]}\noptions timeout:20 attempts:1\n")
         script = 'mount --bind "$1" /etc/resolv.conf; shift; exec "$@"'
