@@ -207,7 +207,9 @@ class Loop:
             log.event("refused", from_=peer, why=why)
         try:
             if self.program.service.busy:
-                sock.send(self.program.service.busy)
+                sock.send(self.program.service.busy, socket.MSG_DONTWAIT)
+                sock.shutdown(socket.SHUT_WR)
+                sock.recv(65536, socket.MSG_DONTWAIT)   # what lies unread would take our words back
         except OSError:
             return                      # gone, which is what we wanted
         finally:

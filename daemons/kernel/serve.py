@@ -11,9 +11,11 @@ from collections.abc import Callable
 from . import descriptors, inherited, log, sockopts
 from .addresses import Address, local_of, peer_of
 from .conversation import Answer, Program, Talk, converse, new_session
+from .ends import End
 from .inherited import CONNECTION, DATAGRAMS, LISTENER, Given, Nothing
 from .options import Misuse, Options, help_page, read
 from .service import Service
+from .stream import Stream
 from .transport import PipeTransport, SocketTransport, Transport
 
 TYPE_CHECKING = False
@@ -51,7 +53,7 @@ def main(service: Service, talk: Talk | None = None, answer: Answer | None = Non
     except Exception as error:
         status = crash(service.name, error)
     if status:
-        refuse_callers(service.busy)
+        refuse_callers(b"" if status == MISUSE else service.busy)
     leave(status)
 
 
@@ -100,10 +102,11 @@ def _prepare(program: Program, given: list[Given], setup: Setup | None) -> None:
                 sockopts.apply(one.sock, sockopts.chosen(program.options))
         program.made = _made(program.options, setup)
     except OSError as error:
-        _turn_away(program, given)
         raise Misuse(str(error)) from None
-    except BaseException:
-        _turn_away(program, given)
+    except Misuse:
+        raise
+    except Exception:
+        _turn_away(program, given[0])
         raise
 
 
@@ -117,13 +120,14 @@ def _made(options: Options, setup: Setup | None) -> tuple[object, ...]:
         raise Misuse(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from None
 
 
-def _turn_away(program: Program, given: list[Given]) -> None:
-    """The start failed: say so in the protocol's own words to a peer that is already connected."""
-    one = given[0]
+def _turn_away(program: Program, one: Given) -> None:
+    """The start broke: say so in the protocol's own words to a peer that is already connected."""
     if one.kind == CONNECTION and program.service.busy:
+        stream = Stream(SocketTransport(one.sock))
+        stream.send(program.service.busy)
         try:
-            one.sock.send(program.service.busy, socket.MSG_DONTWAIT)
-        except OSError:
+            stream.close()
+        except End:
             return                      # gone already
 
 
@@ -183,8 +187,12 @@ def _explain(program: Program, given: list[Given]) -> bool:
 
 
 def refuse_callers(busy: bytes) -> None:
-    """A start that failed: whoever waits at an inherited listener hears so, and the launcher is kept from spinning."""
+    """A start that failed: whoever waits at an inherited listener hears so, and the launcher is kept from spinning.
+
+    Callers are closed at the end: a close with something unread would take back what was said.
+    """
     watch, listeners, end = select.poll(), {}, time.monotonic() + HOLD
+    refused = []
     sockets = inherited.callers_wait_at()
     for sock in sockets:
         if sock.type != socket.SOCK_DGRAM:
@@ -194,9 +202,10 @@ def refuse_callers(busy: bytes) -> None:
     while sockets and (left := end - time.monotonic()) > 0:
         for fd, _ in watch.poll(left * 1000):
             try:
-                caller, _name = listeners[fd].accept()
-                with caller:
-                    caller.send(busy, socket.MSG_DONTWAIT)
+                caller, _ = listeners[fd].accept()
+                refused.append(caller)
+                caller.send(busy, socket.MSG_DONTWAIT)
+                caller.shutdown(socket.SHUT_WR)
             except OSError:             # gone again, or a sister process took it
                 continue
 

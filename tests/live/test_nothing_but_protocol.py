@@ -164,10 +164,10 @@ FAULTS = {
     "syntax": ("unreadd", [], b"", b"", "crash", 'error="SyntaxError: invalid syntax (unreadd.py, line 1)"'),
     "setup-error": ("probed", ["--fault=error"], BUSY, BUSY, "crash",
                     r'error="RuntimeError: no setup\x0d\x0a<0>forged \x1b[2J"'),
-    "setup-value": ("probed", ["--fault=value"], BUSY, BUSY, "misuse", r'text="a wrong\x0avalue"'),
-    "setup-file": ("probed", ["--fault=file"], BUSY, BUSY, "misuse",
+    "setup-value": ("probed", ["--fault=value"], b"", b"", "misuse", r'text="a wrong\x0avalue"'),
+    "setup-file": ("probed", ["--fault=file"], b"", b"", "misuse",
                    'text="/nonexistent/file: No such file or directory"'),
-    "option": ("probed", ["--no-such-option"], b"", BUSY, "misuse", "no option --no-such-option"),
+    "option": ("probed", ["--no-such-option"], b"", b"", "misuse", "no option --no-such-option"),
 }
 
 
