@@ -239,8 +239,8 @@ def undelivered() -> bool:
 
 
 def on_stderr() -> bool:
-    """Is the log nothing but the stderr that we were started with?"""
-    return _state.to_stderr and descriptors.errors is not None
+    """Does whoever reads the stderr that we were started with read the log there?"""
+    return (_state.to_stderr or bool(_state.flags & syslog.LOG_PERROR)) and descriptors.errors is not None
 
 
 def fileno() -> int | None:

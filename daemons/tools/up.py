@@ -17,6 +17,7 @@ from . import stubs
 from .arguments import Parser
 from .programs import launched
 
+TWICE = ["--logopt=pid,perror"]     # the log goes to syslog and to the terminal
 OFFSET = 7000           # echo's port 7 becomes 7007
 MOST = 65535 - 1023     # what can be added to any port below 1024
 LATER = 111             # exit status: a port is taken now; try again later
@@ -93,7 +94,7 @@ def _run(services, options, folder):
         file.write("".join(entry(service, options, folder) for service in services))
     with ready_socket(folder) as ready:
         environ = dict(os.environ, NOTIFY_SOCKET=ready.getsockname(), PYTHONPATH=stubs.CHECKOUT)
-        inetd = _start([sys.executable, "-m", "daemons.inetd", "--log=stderr", "--priority=notice", path], environ)
+        inetd = _start([sys.executable, "-m", "daemons.inetd", "--priority=notice", *TWICE, path], environ)
         if _is_ready(ready, inetd):
             _print_table(services, options)
         return inetd.wait()
@@ -117,10 +118,10 @@ def _start(command, environ):
 
 
 def entry(service, options, folder):
-    """A program's xinetd.d file as shipped, with port and paths changed, and its log on the terminal."""
+    """A program's xinetd.d file as shipped, with port and paths changed, and its log on the terminal, too."""
     user = {} if _as_nobody() else {"user": str(os.getuid()), "group": str(os.getgid())}
     return describe.xinetd(service, folder, disable="no", port=str(port(service, options)), bind=options.bind,
-                           server_args="--log=stderr", stderr="log", log_type=None,
+                           server_args=" ".join(TWICE), stderr="log", log_type=None,
                            log_on_success=None, **user)
 
 
@@ -162,7 +163,8 @@ def _print_table(services, options):
     lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows]
     user = "" if _as_nobody() or os.getuid() else \
         "They run as root, since the user nobody cannot read this checkout.\n"
-    print("\n".join(lines) + f"\n\n{user}What they log follows.  Ctrl-C ends all.\n", flush=True)
+    lines.append(f"\n{user}Each conversation is logged to syslog, and below.  Ctrl-C ends all.\n")
+    print(*lines, sep="\n", flush=True)
 
 
 def _shown(host, number):

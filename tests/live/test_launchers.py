@@ -38,7 +38,9 @@ EXCHANGES = {
     ("identd", "stream"): (b"1, 2\r\n", rb"1 ?, ?2 ?: ?ERROR ?: ?[A-Z-]+\r\n\Z"),
 }
 
-OURS = []       # (launchers.OurInetd, {}, kind, wait, host), as soon as it serves; rows are those of test_harness.EVERY
+OURS = [(launchers.OurInetd, {}, kind, wait, host)      # rows are those of test_harness.EVERY
+        for kind, wait in (("stream", launchers.NOWAIT), ("stream", WAIT), ("dgram", WAIT))
+        for host in ("127.0.0.1", "::1")]
 
 
 def exchange(name, kind, address):
