@@ -214,6 +214,18 @@ def complaints(last: bool = False) -> None:
             event("stderr", text=line)
 
 
+def follow_complaints() -> None:
+    """Have SIGIO tell when something was written to descriptor 2: a chatty child must not fill the pipe and stop."""
+    if descriptors.reader is None:
+        return
+    import fcntl
+    from _signal import SIGIO, signal
+    signal(SIGIO, lambda number, frame: complaints())
+    fcntl.fcntl(descriptors.reader, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(descriptors.reader, fcntl.F_GETFL)
+    fcntl.fcntl(descriptors.reader, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+
 def settle(seconds: float) -> int:
     """Wait at most so long for a slow syslogd to take what is waiting; returns the lines that it did not."""
     if _state.pid != os.getpid():

@@ -36,9 +36,8 @@ class OneByOne:
     margin = 0.0            # seconds that conversations get beyond the grace, since they end by themselves
 
     def __init__(self, loop: "Loop") -> None:
-        from .serve import log_complaints_as_they_come
         self.loop = loop
-        log_complaints_as_they_come()   # the loop cannot while it talks
+        log.follow_complaints()         # the loop cannot while it talks
 
     def begin(self, sock: socket.socket, peer: Address) -> None:
         """Hold the conversation."""

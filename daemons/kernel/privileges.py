@@ -19,7 +19,7 @@ def become(user: str | None, group: str | None = None, root: str | None = None) 
             os.setresuid(uid, uid, uid)
     except OSError as error:
         raise Misuse(f"cannot become {user or group or root}: {error.strerror}") from None
-    if uid and (os.getresuid() != (uid, uid, uid) or _can_return()):
+    if uid and (os.getresuid() != (uid, uid, uid) or can_return()):
         raise Misuse(f"could become {user}, but not for good")
 
 
@@ -41,7 +41,8 @@ def ids(user: str | None, group: str | None) -> tuple[int | None, int | None]:
     return uid, gid
 
 
-def _can_return() -> bool:
+def can_return() -> bool:
+    """Could this process still become root again?"""
     try:
         os.setresuid(0, 0, 0)
     except PermissionError:

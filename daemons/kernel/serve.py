@@ -149,20 +149,9 @@ def _serve_one(program: Program, given: Given) -> int:
     signal.signal(signal.SIGINT, lambda number, frame: transport.hurry(0))      # somebody at a terminal has enough
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGHUP, told)
-    log_complaints_as_they_come()
+    log.follow_complaints()
     converse(program, transport, peer, local, new_session())
     return DONE
-
-
-def log_complaints_as_they_come() -> None:
-    """Have SIGIO tell when something was written to descriptor 2: a chatty child must not fill the pipe and stop."""
-    if descriptors.reader is None:
-        return
-    import fcntl
-    signal.signal(signal.SIGIO, lambda number, frame: log.complaints())
-    fcntl.fcntl(descriptors.reader, fcntl.F_SETOWN, os.getpid())
-    flags = fcntl.fcntl(descriptors.reader, fcntl.F_GETFL)
-    fcntl.fcntl(descriptors.reader, fcntl.F_SETFL, flags | os.O_ASYNC)
 
 
 def _print_page(service: Service, action: str) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from . import descriptors
 from .addresses import Address
+from .privileges import can_return
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _become(command: Command, sock: socket.socket, environ: dict[str, str], erro
         os.setresgid(command.gid, command.gid, command.gid)
     if command.uid is not None:
         os.setresuid(command.uid, command.uid, command.uid)
-        if command.uid and (os.getresuid() != (command.uid,) * 3 or _can_return()):
+        if command.uid and (os.getresuid() != (command.uid,) * 3 or can_return()):
             raise PermissionError(0, "could not give up privilege")
     os.execve(command.program, command.arguments, environ)
 
@@ -173,14 +174,6 @@ def _forget_signals() -> None:
     for number in _altered:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _can_return() -> bool:
-    try:
-        os.setresuid(0, 0, 0)
-    except PermissionError:
-        return False
-    return True
 
 
 def passed_on(environ: Mapping[str, str], names: list[str] | None = None) -> dict[str, str]:
