@@ -220,7 +220,20 @@ def follow_complaints() -> None:
         return
     import fcntl
     from _signal import SIGIO, signal
-    signal(SIGIO, lambda number, frame: complaints())
+    reading = more = False
+
+    def complained(number: int, frame: object) -> None:
+        """Read what is there; a signal that comes meanwhile only says so, or handlers would pile up."""
+        nonlocal reading, more
+        more = True
+        while more and not reading:
+            reading, more = True, False
+            try:
+                complaints()
+            finally:                    # an order to stop may raise through here
+                reading = False
+
+    signal(SIGIO, complained)
     fcntl.fcntl(descriptors.reader, fcntl.F_SETOWN, os.getpid())
     flags = fcntl.fcntl(descriptors.reader, fcntl.F_GETFL)
     fcntl.fcntl(descriptors.reader, fcntl.F_SETFL, flags | os.O_ASYNC)
