@@ -8,6 +8,7 @@ import signal
 import socket
 from collections import Counter
 
+LIFETIME = 300          # seconds, should nobody end it
 BAD = (b"Traceback", b"crash ", b"stderr ", b"misuse ", b"lost ")
 
 
@@ -58,6 +59,7 @@ def _drain(sock, pen):
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.alarm(LIFETIME)
     counts, bad = Counter(), []
     try:
         while True:

@@ -9,8 +9,10 @@ Options that every bench takes:
 import argparse
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 
 from daemons.tools import stubs
@@ -20,6 +22,7 @@ from .reader import Reader
 
 PEERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers")
 BACKLOG = 4096
+LIFETIME = 300          # seconds, for what is left behind when a bench is killed
 
 
 def options(text, *more):
@@ -29,6 +32,7 @@ def options(text, *more):
     parser.add_argument("--before", metavar="DIR", help="another checkout of fd0 to run in the same rounds")
     for add in more:
         add(parser)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # through every `with`, so that nothing is left
     return parser.parse_args()
 
 
@@ -78,6 +82,11 @@ class Workplace:
         return [path]
 
 
+def _bounded():
+    """In what is about to become a server: end even if the bench is killed and cannot end it."""
+    signal.alarm(LIFETIME)
+
+
 class Server:
     """`with Server(argv) as server`: a program on a listener or datagram socket of ours, as wait launchers start it."""
 
@@ -90,12 +99,12 @@ class Server:
             if self.kind == socket.SOCK_STREAM:
                 sock.listen(BACKLOG)
             self.address = sock.getsockname()
-            self.process = subprocess.Popen(self.argv, stdin=sock, stdout=sock, stderr=sock)
+            self.process = subprocess.Popen(self.argv, stdin=sock, stdout=sock, stderr=sock, preexec_fn=_bounded)
         self.pid = self.process.pid
         return self
 
     def __exit__(self, *_):
-        xinetd.end(procfs.tree(self.pid))
+        xinetd.end(self.pid)
         self.process.wait()
 
     def cpu(self):

@@ -78,14 +78,14 @@ def _attack(address, count):
     def work(number):
         dice, done = random.Random(number), 0
         while done < count // load.CLIENTS and time.monotonic() < end:
-            _one(KINDS[done % len(KINDS)], address, dice)
+            one(KINDS[done % len(KINDS)], address, dice)
             done += 1
         return done
 
     return int(sum(load.clients(load.CLIENTS, work, SECONDS)))
 
 
-def _one(kind, address, dice):
+def one(kind, address, dice):
     """One hostile conversation; being thrown out is what it has to expect."""
     with socket.socket() as sock:
         sock.settimeout(PATIENCE)

@@ -76,7 +76,7 @@ class Xinetd:
         return self
 
     def __exit__(self, *_):
-        end(procfs.tree(self.process.pid))
+        end(self.process.pid)
         self.process.wait()
 
     def cpu(self):
@@ -91,13 +91,24 @@ class Xinetd:
             arguments=f"    server_args = {' '.join(arguments)}\n" if arguments else "")
 
 
-def end(pids, seconds=5):
-    """Kill processes by their ids, the first one first, and return when they are gone (or zombies of ours)."""
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+def end(root, seconds=5):
+    """Kill a process and all that came of it, by their ids, and return when they are gone (or zombies of ours).
+
+    They are stopped first, until no new one is found, so that none is born behind our back.
+    """
+    pids = []
+    while (found := procfs.tree(root)) != pids:
+        pids = found
+        _signal(pids, signal.SIGSTOP)
+    _signal(pids, signal.SIGKILL)
     limit = time.monotonic() + seconds
     while any(map(procfs.is_running, pids)) and time.monotonic() < limit:
         time.sleep(0.01)
+
+
+def _signal(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
