@@ -99,7 +99,8 @@ class Server:
             if self.kind == socket.SOCK_STREAM:
                 sock.listen(BACKLOG)
             self.address = sock.getsockname()
-            self.process = subprocess.Popen(self.argv, stdin=sock, stdout=sock, stderr=sock, preexec_fn=_bounded)
+            self.process = subprocess.Popen(self.argv, stdin=sock, stdout=sock, stderr=sock,
+                                            preexec_fn=_bounded)        # noqa: PLW1509 - there are no threads here
         self.pid = self.process.pid
         return self
 
