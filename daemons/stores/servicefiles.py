@@ -1,4 +1,4 @@
-"""Service files as xinetd reads them: /etc/xinetd.conf and all that it includes, as a list of services.
+"""Service files as xinetd reads them: /etc/xinetd.conf and all that it includes, or an /etc/inetd.conf, as services.
 
 A file that others may write to is refused.  Where something unreadable may have held the restrictions
 of `defaults`, no service at all is to be started: xinetd would start them all without.
@@ -8,6 +8,7 @@ import errno
 import os
 import stat
 
+from ..wire import inetdconf
 from ..wire.xinetdconf import Include, Section, Statement, Stray, parse
 from .netnames import NetNames
 from .servicechecks import check
@@ -32,13 +33,15 @@ class Configuration:
         self.services, self.problems, self.damaged = services, problems, damaged
 
 
-def read(path: str, services: str = "/etc/services", networks: str = "/etc/networks") -> Configuration:
-    """Read a configuration file and all that it includes."""
+def read(path: str, services: str = "/etc/services", networks: str = "/etc/networks",
+         everything: bool = False) -> Configuration:
+    """Read a configuration file and all that it includes; with `everything` as if no service were switched off."""
     files = _Files()
     files.file(path, _Place(path, 0, None, 0))
     defaults = _defaults(files)
     names = NetNames(services, networks)
-    entries = [_entry(one, defaults, names, files) for one in files.sections if one.section.kind == "service"]
+    entries = [_entry(one, defaults, names, files, everything)
+               for one in files.sections if one.section.kind == "service"]
     _tell_apart(entries, files.problems)
     _check_ids(entries, defaults, files)
     order = {name: place for place, name in enumerate(files.seen.values())}
@@ -99,7 +102,7 @@ class _Files:
             self.say(place.path, place.line, ERROR, f"{path} is read already, as {self.seen[identity]}")
             return
         self.seen[identity] = path
-        statements, problems = parse(text)
+        statements, problems = inetdconf.parse(text) if inetdconf.is_inetdconf(text) else parse(text)
         if fault:
             self.refused(path, fault, statements)
             return
@@ -194,12 +197,12 @@ def _defaults(files: _Files) -> Settings:
     return settings
 
 
-def _entry(found: _Found, defaults: Settings, names: NetNames, files: _Files) -> Entry:
+def _entry(found: _Found, defaults: Settings, names: NetNames, files: _Files, everything: bool) -> Entry:
     section = found.section
     settings = Settings("service", defaults)
     outcomes = [(attribute.line, settings.take(attribute)) for attribute in section.attributes]
     entry = Entry(section.name, found.path, section.line, settings.values)
-    draft = Draft(entry, settings.lines, names, _switched_off(entry, defaults))
+    draft = Draft(entry, settings.lines, names, None if everything else _switched_off(entry, defaults))
     for line, outcome in outcomes:
         if outcome:
             draft.say(line, *outcome)

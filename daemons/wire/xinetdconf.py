@@ -201,3 +201,9 @@ def _words(text: str) -> list[str]:
 
 def _short(word: str) -> str:
     return repr(word[:40])
+
+
+def written(name: str, rows: list[tuple[str, str]]) -> str:
+    """A service section with these attributes, as parse() reads it."""
+    lines = [f"\t{attribute:15} = {value}".rstrip() for attribute, value in rows]
+    return f"service {name}\n{{\n" + "\n".join(lines) + "\n}\n"
