@@ -50,6 +50,10 @@ class Service:
     reads     paths it must be able to read, writes: paths it must be able to write
     needs     what its sandbox must leave: "network" to call others, "netlink" to ask the kernel, "homes" to read
     protocol  the word for it in /etc/services, for xinetd's `service` line
+    upgrades  whether its protocol can turn to TLS in the middle (STARTTLS, STLS, AUTH TLS)
+    secure_port   where the world expects it under TLS from the first octet, 0 for nowhere
+    alpn      protocol names that it answers to in a TLS handshake (RFC 7301)
+    description   paragraphs of its manual page, between blank lines
     """
 
     def __init__(self, name: str, *, about: str, port: int = 0, rfcs: tuple[int, ...] = (),
@@ -57,7 +61,8 @@ class Service:
                  user: str = "nobody", facility: str = "daemon", reads: Words = (), writes: Words = (),
                  needs: Words = (), protocol: str = "", operands: str = "", options: tuple[Option, ...] = (),
                  events: tuple[Event, ...] = (), defaults: tuple[tuple[str, str], ...] = (),
-                 examples: Words = ()) -> None:
+                 examples: Words = (), upgrades: bool = False, secure_port: int = 0, alpn: Words = (),
+                 description: str = "") -> None:
         self.name, self.about, self.port, self.rfcs, self.sockets = name, about, port, rfcs, sockets
         self.model, self.endings, self.busy = model, endings, busy
         self.user, self.facility = user, facility
@@ -65,3 +70,4 @@ class Service:
         self.protocol = protocol or name.removesuffix("d")
         self.operands, self.options, self.events = operands, options, events
         self.defaults, self.examples = dict(defaults), examples
+        self.upgrades, self.secure_port, self.alpn, self.description = upgrades, secure_port, alpn, description
