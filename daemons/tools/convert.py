@@ -23,7 +23,7 @@ def main(arguments):
                               ("fd0 convert /etc/inetd.conf --to=xinetd", "print xinetd.d sections"),
                               ("fd0 convert a.socket --to=xinetd", "and back; a.service stands beside it"),
                               ("fd0 convert /etc/xinetd.conf --into=./units", "write files into a directory")))
-    parser.add_argument("file", nargs="+", metavar="FILE", help="xinetd.d file, xinetd.conf, inetd.conf or .socket unit")
+    parser.add_argument("file", nargs="+", metavar="FILE", help="xinetd.d file, xinetd.conf, inetd.conf, .socket unit")
     parser.add_argument("--to", choices=GOALS, help="whose files to make (default: systemd; of a unit: xinetd)")
     parser.add_argument("--into", metavar="DIR", help="write files there (default: print)")
     parser.add_argument("--anyway", action="store_true", help="convert even what loses a restriction")

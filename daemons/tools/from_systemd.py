@@ -10,12 +10,15 @@ from .into_systemd import LIMITS, PROXY, Losses
 SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 UNIT = {"socket": ("Socket", "ListenStream ListenDatagram Accept BindIPv6Only MaxConnections MaxConnectionsPerSource "
                              "KeepAlive NoDelay IPAddressAllow IPAddressDeny Service FileDescriptorName"),
-        "service": ("Service", "ExecStart User Group Environment PassEnvironment Nice UMask StandardInput StandardOutput "
-                               "StandardError SyslogFacility SyslogLevel SyslogIdentifier Type DynamicUser "
+        "service": ("Service", "ExecStart User Group Environment PassEnvironment Nice UMask StandardInput "
+                               "StandardOutput StandardError SyslogFacility SyslogLevel SyslogIdentifier Type DynamicUser "
                                + " ".join(LIMITS.values()))}
 # what only systemd's own bookkeeping needs
 MEANS_NOTHING = {"TriggerLimitIntervalSec", "TriggerLimitBurst", "PollLimitIntervalSec", "PollLimitBurst", "Backlog",
                  "SyslogIdentifier", "Restart", "RestartSec", "RemainAfterExit"}
+# how the names of settings begin that confine a service (systemd.exec(5), systemd.resource-control(5))
+CONFINING = ("Ambient", "Capability", "Device", "IPAddress", "Inaccessible", "Keyring", "Lock", "MemoryDeny", "NoNew",
+             "Private", "Proc", "Protect", "ReadOnly", "ReadWrite", "RemoveIPC", "Restrict", "SecureBits", "SystemCall")
 
 
 def sections(path):
@@ -150,7 +153,7 @@ def _limits(socket, service, losses):
     flags = [flag for flag, key in (("KEEPALIVE", "KeepAlive"), ("NODELAY", "NoDelay"))
              if _yes(_last(socket, "Socket", key, "no"))]
     rows += [("flags", " ".join(flags)), ("nice", _last(service, "Service", "Nice", "")),
-             ("umask", _last(service, "Service", "UMask", "").lstrip("0")),
+             ("umask", _last(service, "Service", "UMask", "")),
              ("env", " ".join(_environment(service, losses))),
              ("passenv", " ".join(values(service, "Service", "PassEnvironment"))),
              ("stderr", "log")]
@@ -183,5 +186,10 @@ def _unknown(settings, kind, losses):
     section, names = UNIT[kind]
     known = {*names.split(), *MEANS_NOTHING}
     lost = dict.fromkeys(one.name for one in settings if one.section == section and one.name not in known)
-    if lost:
-        losses.note(f"of the {kind} unit: {', '.join(lost)}")
+    confining = [name for name in lost if name.startswith(CONFINING)]
+    if confining:
+        losses.note(f"the sandbox: {len(confining)} settings, such as {confining[0]}; "
+                    "xinetd has rlimits and a user alone")
+    rest = [name for name in lost if name not in confining]
+    if rest:
+        losses.note(f"of the {kind} unit: {', '.join(rest)}")

@@ -92,7 +92,7 @@ def _how_many(entry):
 
 
 def _who(entry, losses):
-    """IPAddressAllow= and IPAddressDeny= see addresses alone; the longer list wins nothing there: allowed is allowed."""
+    """IPAddressAllow= and IPAddressDeny= see addresses alone; who is on both lists is allowed there."""
     if entry.only_from is None and not entry.no_access:
         return []
     named = [one for one in (entry.only_from or []) + entry.no_access if one.strip("0123456789abcdef.:/")]
