@@ -17,14 +17,14 @@ GOALS = ("systemd", "xinetd", "inetd")
 
 def main(arguments):
     """Convert files; returns 100 if a service was not converted, because it would be open to more or is wrong."""
-    parser = Parser("convert", "Convert service files of one launcher into those of another.  Nothing is installed. "
+    parser = Parser("convert", "Convert service files of one launcher into those of another; nothing is installed.\n"
                     "What a launcher cannot keep is said; a service that would lose a restriction is left out.",
                     examples=(("fd0 convert /etc/xinetd.d/tftp", "print systemd units for it"),
-                              ("fd0 convert /etc/inetd.conf --to=xinetd", "print xinetd.d sections"),
+                              ("fd0 convert inetd.conf --to=xinetd", "print xinetd.d sections"),
                               ("fd0 convert a.socket --to=xinetd", "and back; a.service stands beside it"),
-                              ("fd0 convert /etc/xinetd.conf --into=./units", "write files into a directory")))
+                              ("fd0 convert xinetd.conf --into=units", "write files into a directory")))
     parser.add_argument("file", nargs="+", metavar="FILE", help="xinetd.d file, xinetd.conf, inetd.conf, .socket unit")
-    parser.add_argument("--to", choices=GOALS, help="whose files to make (default: systemd; of a unit: xinetd)")
+    parser.add_argument("--to", choices=GOALS, help="whose files to make [systemd; of a unit: xinetd]")
     parser.add_argument("--into", metavar="DIR", help="write files there (default: print)")
     parser.add_argument("--anyway", action="store_true", help="convert even what loses a restriction")
     options = parser.parse(arguments)
