@@ -7,6 +7,8 @@ from .service import Service
 
 LIBRARY = "/usr/local/lib/fd0"
 SHARED = "/run/fd0"
+# what a unit must say in a drop-in for a program to call others
+CALLING = ["PrivateNetwork=no", "IPAddressDeny=", "RestrictAddressFamilies=AF_INET AF_INET6"]
 MADE = "Made by `fd0 units` from the declaration in daemons/{name}.py; a test holds the two together."
 
 
@@ -33,10 +35,11 @@ def xinetd(service: Service, library: str = LIBRARY, **changes: str | None) -> s
     head = [f"# {service.name}: {service.about.rstrip('.')}{rfcs}.", f"# {MADE.format(name=service.name)}",
             "# To switch it on: disable = no, then have xinetd read its files again (kill -HUP).",
             f"# Its options: {library}/{service.name} --help"]
-    return "\n".join(head) + "\n" + "".join(_entry(service, library, sort, changes) for sort in service.sockets)
+    return "\n".join(head) + "\n" + "".join(xinetd_entry(service, library, sort, changes) for sort in service.sockets)
 
 
-def _entry(service: Service, library: str, sort: str, changes: dict[str, str | None]) -> str:
+def xinetd_entry(service: Service, library: str, sort: str, changes: dict[str, str | None]) -> str:
+    """One section for one kind of socket; `changes` are attributes with other values, or None to leave them out."""
     stream = sort == "stream"
     rows = [
         ("# say no here to switch the service on", "disable", "yes"),
@@ -131,7 +134,7 @@ def _identity(service: Service) -> list[str]:
 
 def _sandbox(service: Service) -> list[str]:
     """What the program can do without, which is nearly everything: its socket is already there."""
-    calls = "network" in service.needs
+    calls = "network" in service.needs and not service.calls
     netlink = "netlink" in service.needs
     families = "AF_UNIX" + (" AF_INET AF_INET6" if calls else "") + (" AF_NETLINK" if netlink else "")
     homes = "read-only" if "homes" in service.needs else "yes"
