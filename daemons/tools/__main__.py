@@ -21,6 +21,8 @@ COMMANDS = {"list": "the programs, their ports and RFCs",
             "enable": "put a service in place under xinetd, systemd or inetd",
             "disable": "take away what enable put in place",
             "units": "print or write xinetd.d files and systemd units",
+            "manual": "write the manual pages",
+            "completion": "print what a shell needs to complete fd0's arguments",
             "stubs": "write the files that launchers start"}
 
 

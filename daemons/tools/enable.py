@@ -122,7 +122,7 @@ def _places(service, options):
 
 def _place(text, port):
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if not text.startswith("unix:") and (":" not in text or bare.count(":") > 1 and "]:" not in text):
+    if not text.startswith("unix:") and (":" not in text or (bare.count(":") > 1 and "]:" not in text)):
         text = f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
     try:
         host, port = listening.listen(text)

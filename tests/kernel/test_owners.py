@@ -18,7 +18,7 @@ OTHER = 23456           # a uid that nobody else here has
 
 @pytest.fixture(params=["sock_diag", "given", "table"])
 def way(request, monkeypatch):
-    """Ask the kernel for one connection, by our own socket or a launcher's, or, where that cannot be, read its table."""
+    """Ask the kernel for one connection, by our own socket or a launcher's, or else read its table."""
     monkeypatch.setattr(inherited, "asking", [])
     if request.param == "given":
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, owners.NETLINK_SOCK_DIAG)
