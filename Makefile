@@ -16,6 +16,9 @@ PLACES   = $(LIBRARY) $(SHARE) $(PREFIX)/bin $(UNITDIR) $(PREFIX)/lib/sysusers.d
            $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR)
 MADE     = $(SHARE)/directories
 INSTALL ?= install
+COPY     = tar -cf - --exclude=__pycache__
+BUILD   ?= build
+DIST    ?= dist
 # a package compiles where it is installed
 COMPILE ?= yes
 FD0      = $(PYTHON) -B -m daemons.tools
@@ -72,11 +75,10 @@ endif
 place:
 	sh packaging/directories make '$(DESTDIR)' $(MADE) $(PLACES)
 	rm -rf $(DESTDIR)$(LIBRARY)/daemons
-	cp -R daemons $(DESTDIR)$(LIBRARY)
-	find $(DESTDIR)$(LIBRARY)/daemons -name __pycache__ -prune -exec rm -rf {} +
+	$(COPY) daemons | tar -xof - -C $(DESTDIR)$(LIBRARY)
 	chmod -R u=rwX,go=rX $(DESTDIR)$(LIBRARY)
 	$(FD0) stubs --to=$(DESTDIR)$(LIBRARY) --library=$(LIBRARY) --python=$(SYSTEM_PYTHON) >/dev/null
-	[ "$(COMPILE)" = no ] || $(SYSTEM_PYTHON) -m compileall -q -s $(DESTDIR)$(LIBRARY) -p $(LIBRARY) $(DESTDIR)$(LIBRARY)/daemons
+	umask 022; [ "$(COMPILE)" = no ] || $(SYSTEM_PYTHON) -m compileall -q -s $(DESTDIR)$(LIBRARY) -p $(LIBRARY) $(DESTDIR)$(LIBRARY)/daemons
 	printf '#!%s -P\nimport sys\nsys.path.insert(0, "%s")\nfrom daemons.tools.__main__ import main\nsys.exit(main())\n' \
 		$(SYSTEM_PYTHON) $(LIBRARY) > $(DESTDIR)$(PREFIX)/bin/fd0
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/fd0
@@ -111,11 +113,10 @@ ifeq ($(DESTDIR),)
 endif
 
 deb:            ## Build the Debian package into dist/, with the system's tools and no network.
-	rm -rf build/deb && mkdir -p build/deb/fd0 dist
-	cp -R Makefile README.md LICENSE daemons packaging debian build/deb/fd0
-	find build/deb -name __pycache__ -prune -exec rm -rf {} +
-	cd build/deb/fd0 && env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent LC_ALL=C.UTF-8 dpkg-buildpackage -us -uc -b
-	mv build/deb/*.deb build/deb/*.changes build/deb/*.buildinfo dist/
+	rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/fd0 $(DIST)
+	$(COPY) Makefile README.md LICENSE daemons packaging debian | tar -xof - -C $(BUILD)/deb/fd0
+	cd $(BUILD)/deb/fd0 && env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent LC_ALL=C.UTF-8 dpkg-buildpackage -us -uc -b
+	mv $(BUILD)/deb/*.deb $(BUILD)/deb/*.changes $(BUILD)/deb/*.buildinfo $(DIST)
 
 dist: $(VENV)/ready     ## Build a wheel and an sdist into dist/.
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check 'setuptools>=70.1'
