@@ -7,6 +7,7 @@
 
 import os
 import subprocess
+import sys
 
 from tests.live import machine, processes
 from tests.sources import ROOT
@@ -14,6 +15,8 @@ from tests.sources import ROOT
 WITHIN = os.path.join(ROOT, "tests/install/within")
 SECONDS = 60
 PATH = machine.SYSTEM_PATH
+# process 1 has to see orphans out: who ignores SIGCHLD does
+FIRST = "import signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('ready', flush=True); sys.stdin.read()"
 
 
 class Inside:
@@ -22,7 +25,7 @@ class Inside:
     def __enter__(self):
         if os.geteuid() != 0:
             machine.unavailable("only root can have a machine of its own")
-        self.started = processes.Processes([WITHIN, "sh", "-c", "echo $$ >/run/first; echo ready; read end"],
+        self.started = processes.Processes([WITHIN, sys.executable, "-ISc", FIRST],
                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                            cwd=ROOT, text=True)
         if self.started.first.stdout.readline() != "ready\n":
@@ -42,11 +45,11 @@ class Inside:
     def __exit__(self, *_):
         self.started.end()
 
-    def __call__(self, *command, input="", check=True, **popen):
+    def __call__(self, *command, input="", check=True, **environment):
         """Run a command there, as root."""
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--root", f"--wdns={ROOT}"]
         done = subprocess.run([*enter, *command], input=input, capture_output=True, text=True, timeout=SECONDS,
-                              env={"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", **popen})
+                              env={"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", **environment})
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done
