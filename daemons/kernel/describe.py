@@ -6,6 +6,7 @@ Never imported by a running program.
 from .service import Service
 
 LIBRARY = "/usr/local/lib/fd0"
+SHARED = "/run/fd0"
 MADE = "Made by `fd0 units` from the declaration in daemons/{name}.py; a test holds the two together."
 
 
@@ -125,9 +126,7 @@ def _unit(service: Service, each: bool) -> str:
 
 
 def _identity(service: Service) -> list[str]:
-    if service.user == "nobody":
-        return ["# a user that exists while the program runs", "DynamicUser=yes"]
-    return [f"User={service.user}"]
+    return ["# whom the installation makes for all programs (sysusers.d)", f"User={service.user}"]
 
 
 def _sandbox(service: Service) -> list[str]:
@@ -141,7 +140,8 @@ def _sandbox(service: Service) -> list[str]:
         "RestrictSUIDSGID=yes", "KeyringMode=private", "UMask=0077",
         "# files", "ProtectSystem=strict", f"ProtectHome={homes}", "PrivateTmp=yes", "PrivateDevices=yes",
         "DevicePolicy=closed", *([] if netlink else ["ProtectProc=invisible", "ProcSubset=pid"]),
-        *[f"ReadWritePaths={path}" for path in service.writes],
+        "PrivateMounts=yes", "# where programs count callers together, where that is asked for",
+        f"ReadWritePaths=-{SHARED}", *[f"ReadWritePaths={path}" for path in service.writes],
         "# kernel", "ProtectClock=yes", "ProtectControlGroups=yes", "ProtectHostname=yes", "ProtectKernelLogs=yes",
         "ProtectKernelModules=yes", "ProtectKernelTunables=yes", "LockPersonality=yes", "MemoryDenyWriteExecute=yes",
         "RestrictNamespaces=yes", "RestrictRealtime=yes", "RemoveIPC=yes",

@@ -46,7 +46,7 @@ class Service:
     model     how it serves a listener unless told otherwise: "fork" or "thread"
     endings   "crlf" when only CR LF ends a line, "lf" when a bare LF is taken as well
     busy      octets said to a peer that is turned away for now, or whose conversation broke here
-    user      whom launchers should run it as; facility, its place in syslog
+    user      whom launchers should run it as: fd0, whom the installation makes; facility, its place in syslog
     reads     paths it must be able to read, writes: paths it must be able to write
     needs     what its sandbox must leave: "network" to call others, "netlink" to ask the kernel, "homes" to read
     protocol  the word for it in /etc/services, for xinetd's `service` line
@@ -58,7 +58,7 @@ class Service:
 
     def __init__(self, name: str, *, about: str, port: int = 0, rfcs: tuple[int, ...] = (),
                  sockets: Words = ("stream",), model: str = "thread", endings: str = "lf", busy: bytes = b"",
-                 user: str = "nobody", facility: str = "daemon", reads: Words = (), writes: Words = (),
+                 user: str = "fd0", facility: str = "daemon", reads: Words = (), writes: Words = (),
                  needs: Words = (), protocol: str = "", operands: str = "", options: tuple[Option, ...] = (),
                  events: tuple[Event, ...] = (), defaults: tuple[tuple[str, str], ...] = (),
                  examples: Words = (), upgrades: bool = False, secure_port: int = 0, alpn: Words = (),

@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import textwrap
 from difflib import get_close_matches
 
 MISUSE = 100
+WIDTH = 98              # columns of a page
 
 
 class Parser(argparse.ArgumentParser):
@@ -12,7 +14,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, command, about, examples=()):
         lines = [f"  {typed:36} {does}" for typed, does in examples]
-        super().__init__(f"fd0 {command}", description=about, allow_abbrev=False,
+        super().__init__(f"fd0 {command}", description=textwrap.fill(about, WIDTH), allow_abbrev=False,
                          epilog="examples:\n" + "\n".join(lines) if lines else None,
                          formatter_class=argparse.RawDescriptionHelpFormatter)
 

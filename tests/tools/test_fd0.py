@@ -169,7 +169,7 @@ def test_what_we_ship_is_in_order(fd0, tmp_path):
 
 def test_what_we_ship_is_in_order_when_it_is_switched_on(fd0, tmp_path, stub):
     for service in programs.launched():
-        text = describe.xinetd(service, os.path.dirname(stub("echod")), disable="no")
+        text = describe.xinetd(service, os.path.dirname(stub("echod")), disable="no", user="nobody")
         (tmp_path / service.name).write_text(text)
     status, page, _ = fd0("check", "--strict", *(tmp_path / service.name for service in programs.launched()))
     assert (status, page.splitlines()[:-1]) == (0, [])
