@@ -21,7 +21,7 @@ mkdir "$folder/upper" "$folder/work" "$folder/root"
 mount -t overlay overlay -o "lowerdir=$tree,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
 root=$folder/root units=$folder/root/etc/systemd/system
 # nothing that is switched on here starts there; what is installed can be started
-rm -rf "$units" "$root/run" "$root/tmp"
+rm -rf "$units" "$root/run" "$root/tmp" "$root/usr/sbin/policy-rc.d"     # the last would keep packages from starting anything
 mkdir -p "$units" "$root/run"
 mkdir -m 1777 "$root/tmp"
 ln -s /lib/systemd/system/rsyslog.service "$units/syslog.service"       # the alias by which syslog.socket starts it

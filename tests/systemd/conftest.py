@@ -1,29 +1,9 @@
 """A booted container with the package installed, one for each file of tests."""
 
-import shutil
-import subprocess
-
 import pytest
 
-from tests.live import machine
-from tests.live.launchers import ROOT
 from tests.systemd.container import Container
-
-OURS = ("Makefile", "README.md", "LICENSE", "setup.cfg", "pyproject.toml", "daemons", "packaging", "debian")
-
-
-def build(folder):
-    """Build the Debian package of this checkout below `folder`; returns its path."""
-    machine.program("dpkg-buildpackage", "dpkg-dev")
-    source = folder / "source"
-    source.mkdir()
-    for name in OURS:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, source / name)
-    done = subprocess.run(["make", "deb"], cwd=source, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (package,) = (source / "dist").glob("*.deb")
-    return package
+from tests.systemd.package import build
 
 
 @pytest.fixture(scope="session")

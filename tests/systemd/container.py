@@ -6,8 +6,8 @@
             assert converse(("127.0.0.1", 7), b"hello") == b"hello"
         print(box.run("journalctl", "-b", "-o", "cat").stdout)
 
-Its root is an overlay on this machine's (or on `tree`): programs, Python and checkout stand there at the same paths, and
-whatever it writes is gone afterwards.  It has a network of its own with 127.0.0.1 and ::1.  boot.sh keeps it within
+Its root is an overlay on this machine's (or on `tree`): programs, Python and checkout stand there at the same paths,
+and whatever it writes is gone afterwards.  It has a network of its own with 127.0.0.1 and ::1.  boot.sh keeps it within
 cgroups of its own, and refuses to start anything where it cannot.
 """
 
@@ -47,7 +47,7 @@ class Container:
     def __enter__(self):
         sweep()
         self.folder = tempfile.mkdtemp(prefix=self.name)
-        self.console = open(f"{self.folder}.log", "w+b")        # noqa: SIM115 - closed by stop()
+        self.console = open(f"{self.folder}.log", "w+b")
         # whoever kills the tests ends the container: told to terminate, nspawn has the systemd in it power off
         command = ["setpriv", "--pdeathsig", "TERM", "unshare", "--mount", "--propagation", "private", "sh", str(BOOT),
                    self.name, self.folder, self.tree, *map(str, self.groups), "--", *self.options]
@@ -55,7 +55,7 @@ class Container:
                                         env={"PATH": PATH, "LANG": "C.UTF-8"}, start_new_session=True)
         try:
             self.leader = machine.until(self._leader, 60, "PID 1 in the container")
-            machine.until(lambda: self._is_up(), 60, "systemd in the container")
+            machine.until(self._is_up, 60, "systemd in the container")
             state = self.run("systemctl", "is-system-running", "--wait", check=False).stdout.strip()
             if state not in ("running", "degraded"):
                 raise RuntimeError(f"the container's systemd is {state or 'mute'}")
@@ -88,7 +88,8 @@ class Container:
 
     def argv(self, *argv):
         """The command line that runs this one inside."""
-        return ["nsenter", "-t", str(self.leader), *NAMESPACES, "--", "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8", *argv]
+        enter = ["nsenter", "-t", str(self.leader), *NAMESPACES]
+        return [*enter, "--", "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8", *argv]
 
     def run(self, *argv, check=True, timeout=120, **options):
         """Run a command inside; returns its CompletedProcess with text.  Raises AssertionError if it failed."""

@@ -158,7 +158,7 @@ def test_a_wrong_option_is_named_in_the_journal_and_mended_without_touching_the_
 def test_an_idle_service_leaves_and_comes_back(box):
     echo = next(service for service in STREAMS if service.name == "echod")
     file = box.root / "etc/fd0/echod.conf"
-    file.write_text("idle = 1\n")
+    file.write_text("idle = 3\n")
     try:
         box.run("systemctl", "restart", "fd0-echod.service")
         assert converse(box, echo, b"one") == b"one"
