@@ -71,7 +71,7 @@ def test_it_answers_packets(box, service, host):
         sock.connect((host, service.port))
         sock.send(data)
         if expected is not None:
-            assert sock.recv(65536)
+            sock.recv(65536)            # which may be empty (RFC 864)
     if expected is None:
         machine.until(lambda: box.run("systemctl", "is-active", f"fd0-{service.name}.service", check=False)
                       .stdout.strip() == "active", what="a start for a packet that gets no answer")
@@ -147,6 +147,8 @@ def test_a_wrong_option_is_named_in_the_journal_and_mended_without_touching_the_
         assert converse(box, echo, b"") == b""
         machine.until(lambda: any("/etc/fd0/echod.conf:1: no option timeuot (did you mean timeout?)" in line
                                   for line in box.journal("-t", "echod")), what="the complaint in the journal")
+        stderr = [line for line in box.journal("-u", "fd0-echod.service") if line.startswith("echod: ")]
+        assert stderr == [], "it is said once, though stderr and syslog are both the journal"
     finally:
         file.unlink()
     with box.network():
