@@ -34,7 +34,8 @@ NO_PLAN = "No Plan."
 
 
 SERVICE = Service(
-    "fingerd", port=PORT, rfcs=(1288,), model="fork", needs=("homes",), reads=("/etc/passwd", "/var/run/utmp"),
+    "fingerd", port=PORT, rfcs=(1288,), model="fork", needs=("homes", "network"), calls=("forward",),
+    reads=("/etc/passwd", "/var/run/utmp"),
     about="Tell about the users of this machine.", busy=b"Try again later\r\n",
     defaults=(("timeout", "30"), ("session", "120")),
     options=(

@@ -18,6 +18,8 @@ COMMANDS = {"list": "the programs, their ports and RFCs",
             "up": "run services at loopback ports, to try them",
             "check": "what is wrong with xinetd.d files and option files",
             "convert": "service files of one launcher as those of another",
+            "enable": "put a service in place under xinetd, systemd or inetd",
+            "disable": "take away what enable put in place",
             "units": "print or write xinetd.d files and systemd units",
             "stubs": "write the files that launchers start"}
 
@@ -59,6 +61,7 @@ def _run(command, arguments):
 
 
 def _fail(command, why, status):
+    sys.stdout.flush()
     print(f"fd0 {command}: {why}" if command in COMMANDS else f"fd0: {why}", file=sys.stderr)
     return status
 
