@@ -1,4 +1,4 @@
-"""The package on a clean Debian: an administrator installs it, puts services in place with one command, and undoes it."""
+"""The package on a clean Debian: an administrator installs it, puts services in place by one command, and undoes it."""
 
 import pytest
 
