@@ -265,7 +265,8 @@ def undelivered() -> bool:
 
 def on_stderr() -> bool:
     """Does whoever reads the stderr that we were started with read the log there?"""
-    return (_state.to_stderr or bool(_state.flags & syslog.LOG_PERROR)) and descriptors.errors is not None
+    return descriptors.errors is not None and (
+        _state.to_stderr or bool(_state.flags & syslog.LOG_PERROR) or _is_journal(descriptors.errors))
 
 
 def fileno() -> int | None:
