@@ -54,6 +54,7 @@ class Service:
     secure_port   where the world expects it under TLS from the first octet, 0 for nowhere
     alpn      protocol names that it answers to in a TLS handshake (RFC 7301)
     description   paragraphs of its manual page, between blank lines
+    logins    whether it asks for passwords, so that failed logins are to be counted by all its processes
     """
 
     def __init__(self, name: str, *, about: str, port: int = 0, rfcs: tuple[int, ...] = (),
@@ -62,7 +63,7 @@ class Service:
                  needs: Words = (), protocol: str = "", operands: str = "", options: tuple[Option, ...] = (),
                  events: tuple[Event, ...] = (), defaults: tuple[tuple[str, str], ...] = (),
                  examples: Words = (), upgrades: bool = False, secure_port: int = 0, alpn: Words = (),
-                 description: str = "") -> None:
+                 description: str = "", logins: bool = False) -> None:
         self.name, self.about, self.port, self.rfcs, self.sockets = name, about, port, rfcs, sockets
         self.model, self.endings, self.busy = model, endings, busy
         self.user, self.facility = user, facility
@@ -71,3 +72,4 @@ class Service:
         self.operands, self.options, self.events = operands, options, events
         self.defaults, self.examples = dict(defaults), examples
         self.upgrades, self.secure_port, self.alpn, self.description = upgrades, secure_port, alpn, description
+        self.logins = logins
