@@ -119,13 +119,13 @@ class Shared:
         all_ = self.table.row(whole, self._value) if self.most else self.table.look(whole) if self.present else None
         why = self._over(row, all_)
         if why:
-            raise Crowded(why, self._refuse(row, why))
+            raise Crowded(why, self._refuse(row))
         hold = None
         if self.present:
             at = self.table.claim(key)
             if at is None:
                 self._tell_full()
-                raise Crowded("instances", self._refuse(row, "instances"))
+                raise Crowded("instances", self._refuse(row))
             hold = Hold(self.table, at, key, whole)
             row.now += 1
             if all_ is not None:
@@ -207,17 +207,17 @@ class Shared:
             self._tell_broken(error)
             return False
 
-    def told(self, source: str, why: str) -> bool:
+    def told(self, source: str) -> bool:
         """Note that somebody is refused; is that news for the log, once in a minute for each source?"""
         from .limitsfile import Unusable
         try:
             with self.table:
                 row = self.table.row(self._keys(source)[0], self._value)
-                return self._refuse(row, why) if row is not None else self._tell_full()
+                return self._refuse(row) if row is not None else self._tell_full()
         except (Unusable, OSError) as error:
             return self._tell_broken(error)
 
-    def _refuse(self, row: "Row", why: str) -> bool:
+    def _refuse(self, row: "Row") -> bool:
         now = self.table.clock()
         news = not (row.told and 0 <= now - row.told < MINUTE)
         row.refused = now

@@ -129,8 +129,8 @@ def test_a_refusal_is_news_once_a_minute(shared, clock):
     clock.now += 59
     assert not news(HERE)
     clock.now += 2
-    assert [news(HERE), news(HERE), one.told(HERE, "rate")] == [True, False, False]
-    assert [one.told(THERE, "rate"), one.told(THERE, "rate")] == [True, False]
+    assert [news(HERE), news(HERE), one.told(HERE)] == [True, False, False]
+    assert [one.told(THERE), one.told(THERE)] == [True, False]
 
 
 def test_threads_of_one_process_do_not_miscount(shared):
