@@ -41,10 +41,11 @@ class Loop:
     def __init__(self, program: Program, given: list[Given], activity: "Activity | None" = None) -> None:
         self.program, self.options = program, program.options
         self.listeners = [one for one in given if one.kind == "listener"]
-        self.datagrams = [Datagrams(one.sock, program.answer, self.options, *program.made)
+        self.datagrams = [Datagrams(one.sock, program.answer, self.options, *program.made, shared=program.limits)
                           for one in given if one.kind == "datagrams"]
         self.ours = any(one.ours for one in given)
-        self.limits = Limits(self.options.per_source, self.options.rate)
+        self.shared = program.limits    # then each conversation counts itself, and here we only look
+        self.limits = Limits(None, None) if self.shared else Limits(self.options.per_source, self.options.rate)
         self.tell = OnceAMinute()
         self.stopping, self.paused_until, self.last = "", 0.0, time.monotonic()
         self.served, self.began = 0, self.last
@@ -186,7 +187,10 @@ class Loop:
     def _begin(self, sock: socket.socket, peer: Address) -> None:
         if self.limits.per_source:
             self.model.settle()         # who just left does not count
-        why = self.limits.enter(peer.source) if self.limits.per_source or self.limits.rate else None
+        if self.shared is not None:
+            why = self.shared.crowded(peer.source)
+        else:
+            why = self.limits.enter(peer.source) if self.limits.per_source or self.limits.rate else None
         if why:
             return self._turn_away(sock, peer, why)
         self.served += 1
@@ -203,7 +207,7 @@ class Loop:
         self.last = time.monotonic()
 
     def _turn_away(self, sock: socket.socket, peer: Address, why: str) -> None:
-        if self.tell((peer.source, why)):
+        if self.tell((peer.source, why)) and (self.shared is None or self.shared.told(peer.source)):
             log.event("refused", from_=peer, why=why)
         try:
             if self.program.service.busy:

@@ -8,7 +8,7 @@ from select import POLLOUT
 
 from . import log
 from .addresses import Address
-from .ends import Denied, End, Gone, Late, Reset
+from .ends import Crowded, Denied, End, Gone, Late, Reset
 from .options import Options
 from .service import Service
 from .stream import Stream
@@ -17,6 +17,10 @@ from .transport import SocketTransport, Transport
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .limits import Shared
+    from .limitsfile import LimitsFile
+    from .penalties import Penalty
 
     Figure = float | int | str          # text where it has crossed a pipe
 
@@ -37,6 +41,13 @@ class Program:
         self.made: tuple[object, ...] = ()      # what the program's setup() returned, as a tuple to call with
         self.restricted = options.only_from is not None or bool(options.no_access)
         self.patience = 60.0 if options.timeout is None else options.timeout
+        self.limits: Shared | None = None       # where conversations are counted together with other processes
+        self.table: LimitsFile | None = None    # the table of these counts, and of failed logins
+
+    def penalty(self, stream: Stream) -> "Penalty":
+        """What failed logins cost the peer of this conversation."""
+        from . import penalties
+        return penalties.of(self, stream)
 
 
 def new_session() -> str:
@@ -88,7 +99,7 @@ def hold(program: Program, transport: Transport, peer: Address, local: Address, 
     if options.session is not None:
         transport.end = began + options.session
     stream = Stream(transport, patience=program.patience, endings=program.service.endings,
-                    peer=peer, local=local, session=session, log=log.event)
+                    peer=peer, local=local, session=session, log=log.event, penalty=program.penalty)
     reason, why = _hold(program, stream)
     return Outcome(reason, why, time.monotonic() - began, stream.received, stream.sent, stream.commands)
 
@@ -117,9 +128,12 @@ def _say_back(stream: Stream, options: Options) -> None:
 
 def _hold(program: Program, stream: Stream) -> tuple[str, str]:
     """Talk, and say the last words; returns the reason of the end and an explanation of it."""
+    counted = None
     try:
         if program.restricted:
             _admit(program.options, stream.peer)
+        if program.limits is not None:
+            counted = program.limits.enter(stream.peer.source)
         reason = program.talk(stream, program.options, *program.made)
         stream.close()
         return reason or "done", ""
@@ -127,6 +141,11 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
         stream.cut_off()
         return end.reason, str(end)
     except Gone as end:                 # the peer's last word; ours may still be on their way
+        return _part(stream, end)
+    except Crowded as end:
+        if end.news:
+            log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
+        stream.send(program.service.busy)
         return _part(stream, end)
     except Denied as end:
         log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
@@ -140,6 +159,9 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
         log.crash(error, session=stream.session)
         _apologise(program, stream)
         return "crash", ""
+    finally:
+        if counted is not None:
+            counted.leave()
 
 
 def _part(stream: Stream, end: End) -> tuple[str, str]:

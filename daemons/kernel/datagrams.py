@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from . import log
 from .addresses import Address, Name, address
-from .limits import Limits, OnceAMinute
+from .limits import Limits, OnceAMinute, Shared
 from .options import Options
 
 TYPE_CHECKING = False
@@ -51,11 +51,12 @@ class Datagrams:
     """One datagram socket and the program's `answer(packet, options)`, which returns octets or None."""
 
     def __init__(self, sock: socket.socket, answer: Callable[..., bytes | None], options: Options,
-                 *made: object) -> None:
+                 *made: object, shared: Shared | None = None) -> None:
         self.sock, self.answer, self.options, self.made = sock, answer, options, made
         self.port = sock.getsockname()[1] if sock.family != socket.AF_UNIX else 0
         self.low_ports = SERVER_PORTS if options.low_ports == "ignore" and self.port else 0
-        self.limits = Limits(None, options.rate)
+        self.shared = shared
+        self.limits = shared or Limits(None, options.rate)
         self.first_of, self.tell = OnceAMinute(), OnceAMinute()
         self.seen: set[Name] = set()
         self.seen_until = 0.0
@@ -142,7 +143,8 @@ class Datagrams:
 
     def _refuse(self, name: Name, why: str) -> None:
         self.count[3] += 1
-        if self.tell(address(name).source):
+        source = address(name).source
+        if self.tell(source) and (self.shared is None or self.shared.told(source)):
             log.event("refused", from_=address(name), why=why)
 
     def summary(self) -> None:

@@ -63,3 +63,11 @@ class Denied(End):
     """Access rules or limits keep this peer out; the exception's text says which."""
 
     reason = "denied"
+
+
+class Crowded(Denied):
+    """A limit is reached: per-source, instances or rate; `news` is False when the log has its source this minute."""
+
+    def __init__(self, why: str, news: bool) -> None:
+        super().__init__(why)
+        self.news = news

@@ -37,6 +37,7 @@ def findings(program: Program, given: list[Given]) -> list[tuple[str, str]]:
     lines.append(("log", f"{options.log}, facility {options.facility}, priority {options.priority} and above, "
                          f"as {options.ident}; descriptor 2 is {errors}"))
     lines.append(("limits", _limits(options)))
+    lines.append(("counted", _counted(program, given)))
     chosen = ", ".join(f"{row[0]} {value}" for row, value in sockopts.chosen(options))
     lines.append(("socket", chosen or "no socket option set"))
     for name, where in options.sources.items():
@@ -51,6 +52,11 @@ def _plan(program: Program, given: list[Given]) -> str:
     model = program.options.model or program.service.model
     end = "until told to stop" if any(one.ours for one in given) else f"until idle for {program.options.idle:g} seconds"
     return f"serve {end}, model {model}, {program.options.processes} process(es)"
+
+
+def _counted(program: Program, given: list[Given]) -> str:
+    from . import limits
+    return limits.described(program, given)
 
 
 def _limits(options: Options) -> str:

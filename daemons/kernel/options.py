@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from . import log, sockopts
 from .service import Option, Service
-from .values import choice, count, linger, path, seconds, several, switch, text, words
+from .values import choice, count, linger, path, place, plain, seconds, several, switch, text, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +69,12 @@ SERVING = (
     Option("low-ports", choice("ignore", "answer"), "ignore", "datagrams from ports below 1024, where servers live"),
     Option("names", switch, "no", "look up and confirm the peer's name for the log"),
 )
+LIMITS = (
+    # where nobody says: shared for a connection, and for a listener that has /run/fd0; only limits that are set count
+    Option("limits", place, None, "count what is limited in /run/fd0/limits, in this program, or in a file"),
+    Option("limit-group", plain, None, "count together with all programs that name this group"),
+    Option("penalty-exempt", networks, None, "networks whose failed logins slow nobody down"),
+)
 LOGGING = (
     Option("facility", choice(*log.FACILITIES), None, "syslog facility"),
     Option("priority", choice(*log.PRIORITIES), "info", "least important priority still logged"),
@@ -77,7 +83,8 @@ LOGGING = (
     Option("log", text, "syslog", "where to log: syslog, stderr, or the path of a syslog socket"),
 )
 Groups = tuple[tuple[str, tuple[Option, ...]], ...]
-GENERAL: Groups = (("Launch", LAUNCH), ("Serving", SERVING), ("Socket", sockopts.OPTIONS), ("Log", LOGGING))
+GENERAL: Groups = (("Launch", LAUNCH), ("Serving", SERVING), ("Limits", LIMITS), ("Socket", sockopts.OPTIONS),
+                   ("Log", LOGGING))
 
 
 class Options:

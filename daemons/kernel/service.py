@@ -55,6 +55,7 @@ class Service:
     alpn      protocol names that it answers to in a TLS handshake (RFC 7301)
     description   paragraphs of its manual page, between blank lines
     calls     options that make it call others, where nothing else does: without them it needs no network of its own
+    logins    whether it asks for passwords, so that failed logins are to be counted by all its processes
     """
 
     def __init__(self, name: str, *, about: str, port: int = 0, rfcs: tuple[int, ...] = (),
@@ -63,7 +64,7 @@ class Service:
                  needs: Words = (), protocol: str = "", operands: str = "", options: tuple[Option, ...] = (),
                  events: tuple[Event, ...] = (), defaults: tuple[tuple[str, str], ...] = (),
                  examples: Words = (), upgrades: bool = False, secure_port: int = 0, alpn: Words = (),
-                 description: str = "", calls: Words = ()) -> None:
+                 description: str = "", calls: Words = (), logins: bool = False) -> None:
         self.name, self.about, self.port, self.rfcs, self.sockets = name, about, port, rfcs, sockets
         self.model, self.endings, self.busy = model, endings, busy
         self.user, self.facility = user, facility
@@ -72,4 +73,4 @@ class Service:
         self.operands, self.options, self.events = operands, options, events
         self.defaults, self.examples = dict(defaults), examples
         self.upgrades, self.secure_port, self.alpn, self.description = upgrades, secure_port, alpn, description
-        self.calls = calls
+        self.calls, self.logins = calls, logins

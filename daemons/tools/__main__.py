@@ -17,6 +17,7 @@ LATER = 111             # exit status: something is missing now; try again later
 COMMANDS = {"list": "the programs, their ports and RFCs",
             "up": "run services at loopback ports, to try them",
             "check": "what is wrong with xinetd.d files and option files",
+            "limits": "who is here, whose logins fail, who was refused",
             "convert": "service files of one launcher as those of another",
             "enable": "put a service in place under xinetd, systemd or inetd",
             "disable": "take away what enable put in place",
