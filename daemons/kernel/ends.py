@@ -65,6 +65,12 @@ class Denied(End):
     reason = "denied"
 
 
+class BadHeader(End):
+    """The header by which a proxy tells who calls did not come, or is wrong; the text says how."""
+
+    reason = "proxy"
+
+
 class Crowded(Denied):
     """A limit is reached: per-source, instances or rate; `news` is False when the log has its source this minute."""
 

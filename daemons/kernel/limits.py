@@ -287,7 +287,9 @@ def prepare(program: "Program", kind: str) -> None:
     options, stays = program.options, kind in STAYING
     names, present = counted(options, kind)
     path = place(program, kind, bool(names))
-    together = bool(names) and (path is not None or (stays and options.processes > 1))
+    # who speaks for whom is known in each conversation, and no loop could count there
+    apart = stays and (options.processes > 1 or (kind == "listener" and options.proxy_protocol is not None))
+    together = bool(names) and (path is not None or apart)
     if path is None and not together and not (stays and program.service.logins):
         return
     from .limitsfile import LimitsFile, Unusable

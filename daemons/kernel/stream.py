@@ -104,6 +104,14 @@ class Stream:
                 raise self._over()
         return self._first(size)
 
+    def head(self, size_of: Callable[[bytearray], int], patience: float) -> bytes:
+        """What comes first, as long as `size_of(what has come)` says (0: not known yet), under one deadline."""
+        deadline = self._monotonic() + patience
+        while not (size := size_of(self._input)) or len(self._input) < size:
+            if not self._fill(deadline):
+                raise self._over()
+        return self._first(size)
+
     def some(self, limit: int = PIECE) -> bytes:
         """What has come, at least one octet, at most `limit`; b"" once the peer has said its last."""
         if not self._input and not self._fill(self._monotonic() + self.patience):
