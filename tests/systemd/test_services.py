@@ -93,6 +93,13 @@ def test_a_process_for_each_connection_does_as_well(box, service):
     assert not failed(box)
 
 
+def test_identd_knows_whose_a_connection_is_though_it_has_no_network(box):
+    with box.network(), socket.create_server(("127.0.0.1", 0)) as server, \
+            clients.connect(server.getsockname()) as ours, clients.connect(("127.0.0.1", 113)) as sock:
+        query = f"{ours.getsockname()[1]}, {server.getsockname()[1]}\r\n".encode()
+        assert re.search(rb" : USERID : [^:]+ : ?root\r\n$", clients.exchange(sock, query))
+
+
 # ------------------------------------------------------------------ bursts, deaths and mistakes
 
 @pytest.mark.parametrize("unit", ["fd0-fingerd", "fd0-fingerd-each"])
