@@ -46,7 +46,7 @@ def failed(box):
 
 
 @pytest.mark.parametrize("service", STREAMS, **NAMED)
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"], ids=["IPv4", "IPv6"])
 def test_it_talks_and_both_logs_tell_of_it(box, service, host):
     data = said_to(service)
     before = len(closes(box, service.name))
@@ -61,7 +61,7 @@ def test_it_talks_and_both_logs_tell_of_it(box, service, host):
 
 
 @pytest.mark.parametrize("service", PACKETS, **NAMED)
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"], ids=["IPv4", "IPv6"])
 def test_it_answers_packets(box, service, host):
     data = b"a packet"
     expected = play.ask(programs.program(service.name), data)
