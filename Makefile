@@ -68,7 +68,7 @@ install:        ## Install everything under PREFIX (default /usr/local); with DE
 	$(MAKE) --no-print-directory place
 ifeq ($(DESTDIR),)
 	[ "$$(id -u)" != 0 ] || sh packaging/account make $(PREFIX)/lib/sysusers.d/fd0.conf $(PREFIX)/lib/tmpfiles.d/fd0.conf
-	[ ! -d /run/systemd/system ] || systemctl daemon-reload
+	[ ! -d /run/systemd/system ] || sh packaging/renew
 	@echo "installed; to put a service in place: fd0 enable NAME --with=xinetd|systemd|inetd   (fd0 list names them)"
 endif
 

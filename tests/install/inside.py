@@ -16,7 +16,12 @@ WITHIN = os.path.join(ROOT, "tests/install/within")
 SECONDS = 60
 PATH = machine.SYSTEM_PATH
 # process 1 has to see orphans out: who ignores SIGCHLD does
-FIRST = "import signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('ready', flush=True); sys.stdin.read()"
+FIRST = """
+import signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+print("ready", flush=True)
+sys.stdin.read()
+"""
 
 
 class Inside:

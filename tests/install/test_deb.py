@@ -89,8 +89,7 @@ def test_it_installs_serves_upgrades_and_purges_without_a_trace(deb):
         assert inside("fd0", "--version").stdout == f"fd0 {daemons.__version__}\n"
         assert inside("/usr/lib/fd0/echod", input="hello").stdout == "hello"
         assert inside("stat", "-c", "%a %U %G", "/run/fd0").stdout == "770 fd0 fd0\n"
-        assert list((inside_path := os.scandir(f"{inside.root}/usr/lib/fd0/daemons/__pycache__"))), "it is compiled"
-        inside_path.close()
+        assert os.listdir(f"{inside.root}/usr/lib/fd0/daemons/__pycache__"), "it is compiled"
         inside("sh", "-c", "echo 'timeout = 7' >> /etc/fd0/common.conf")
         inside("fd0", "enable", "echod", "--with=inetd")
         inside("dpkg", "-i", "/mnt/deb/fd0.deb")

@@ -49,8 +49,8 @@ def dist(tmp_path_factory):
 
 
 def works(wheel, folder):
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", f"--target={folder}", wheel],
-                   check=True, timeout=120)
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
+    subprocess.run([*pip, f"--target={folder}", wheel], check=True, timeout=120)
     listed = run(folder, "-m", "daemons.tools", "list").stdout.splitlines()
     assert [line.split()[0] for line in listed[1:]] == programs.names()
     assert run(folder, "-m", "daemons.echod", input="hello").stdout == "hello"

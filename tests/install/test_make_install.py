@@ -65,8 +65,9 @@ def test_everybody_may_read_and_only_the_owner_write(tree):
 def test_another_prefix_is_everywhere(tmp_path):
     building.install(tmp_path, "PREFIX=/opt/net", "SYSCONFDIR=/opt/net/etc")
     assert {path.split("/")[0] for path in trees.files(tmp_path)} == {"opt"}
-    for path in [*(tmp_path / "opt").glob("net/lib/fd0/*d"), *(tmp_path / "opt").glob("net/lib/systemd/system/*"),
-                 *(tmp_path / "opt").glob("net/share/fd0/xinetd.d/*"), *(tmp_path / "opt").glob("net/share/man/man8/*")]:
+    net = tmp_path / "opt/net"
+    for path in [*net.glob("lib/fd0/*d"), *net.glob("lib/systemd/system/*"), *net.glob("share/fd0/xinetd.d/*"),
+                 *net.glob("share/man/man8/*")]:
         text = path.read_bytes()
         assert b"/usr/local" not in text and (b"/opt/net/lib/fd0" in text or path.suffix == ".socket"), path
 

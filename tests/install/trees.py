@@ -16,7 +16,8 @@ def snapshot(root, without=(), read=""):
         for name in folders + files:
             path = os.path.join(folder, name)
             status = os.lstat(path)
-            found[os.path.relpath(path, root)] = (stat.filemode(status.st_mode), status.st_uid, _content(path, status, path.startswith(os.path.join(root, read))))
+            content = _content(path, status, path.startswith(os.path.join(root, read)))
+            found[os.path.relpath(path, root)] = (stat.filemode(status.st_mode), status.st_uid, content)
     return found
 
 

@@ -22,7 +22,8 @@ SERVICES = programs.services()
 NASTY = ".so /etc/passwd 'x \\n(xx \"y\" - ` ~ ^ % \\"
 ODD = Service("oddd", about=f"Be {NASTY}", port=4242, secure_port=4243, sockets=("stream", "dgram"), rfcs=(1, 2),
               reads=("/x-y", "--file"), writes=("/var/lib/fd0",), description=f"{NASTY}\n\n'two\n\n.three. Four.",
-              options=(Option("file", choice(*(f"a-very-long-word-{n}" for n in range(20))), "a-very-long-word-1", NASTY),),
+              options=(Option("file", choice(*(f"a-very-long-word-{n}" for n in range(20))), "a-very-long-word-1",
+                              NASTY),),
               events=(Event("odd", "err", "a b", NASTY),), examples=(NASTY, ".x"))
 PAGES = {**pages.pages(), "man8/fd0-oddd.8": manual.program(ODD, "1", "2026-01-01")}
 
