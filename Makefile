@@ -64,6 +64,8 @@ launchers:      ## Install the launchers and clients that the live tests start (
 units: $(VENV)/bin/python       ## Write xinetd.d/ and systemd/ anew from the programs' declarations.
 	$(VENV)/bin/python -m daemons.tools units --to=.
 
+.SILENT: install place uninstall
+
 install:        ## Install everything under PREFIX (default /usr/local); with DESTDIR into a tree, for packages.
 	$(MAKE) --no-print-directory place
 ifeq ($(DESTDIR),)
