@@ -15,9 +15,7 @@ from tests.live import machine
 from tests.sources import ROOT
 
 # where dpkg and others keep their own books
-BOOKS = ("/proc", "/sys", "/dev", "/run", "/tmp", "/work", "/root", "/home", "/usr/include", "/var/cache", "/var/log",
-         "/var/lib/dpkg", "/var/lib/systemd/deb-systemd-helper-enabled")
-BACKUPS = {f"etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow")}
+BOOKS = ("/var/cache", "/var/log", "/var/lib/dpkg", "/var/lib/systemd/deb-systemd-helper-enabled")
 VERSION = re.escape(daemons.__version__)
 
 
@@ -73,18 +71,12 @@ def test_scripts_are_shell(unpacked, name):
     subprocess.run(["sh", "-n", unpacked / "DEBIAN" / name], check=True, timeout=20)
 
 
-def everything(inside):
-    """All of a machine that a package may change."""
-    found = trees.snapshot(inside.root, [inside.root + path for path in BOOKS], "etc/")
-    return {path: what for path, what in found.items() if path not in BACKUPS}
-
-
 def test_it_installs_serves_upgrades_and_purges_without_a_trace(deb):
     with Inside() as inside:
         os.makedirs(f"{inside.root}/mnt/deb")
         with open(deb, "rb") as file, open(f"{inside.root}/mnt/deb/fd0.deb", "wb") as copy:
             copy.write(file.read())
-        before = everything(inside)
+        before = inside.everything(BOOKS)
         inside("dpkg", "-i", "/mnt/deb/fd0.deb")
         assert inside("fd0", "--version").stdout == f"fd0 {daemons.__version__}\n"
         assert inside("/usr/lib/fd0/echod", input="hello").stdout == "hello"
@@ -99,6 +91,6 @@ def test_it_installs_serves_upgrades_and_purges_without_a_trace(deb):
         assert not os.path.exists(f"{inside.root}/etc/inetd.conf") and inside("cat", "/etc/fd0/common.conf").stdout
         assert not os.path.exists(f"{inside.root}/usr/lib/fd0")
         inside("dpkg", "-P", "fd0")
-        assert everything(inside) == before
+        assert inside.everything(BOOKS) == before
         assert not os.path.exists(f"{inside.root}/run/fd0")
         assert inside("getent", "passwd", "fd0", check=False).stdout == ""

@@ -11,9 +11,6 @@ from tests.install import building, trees
 from tests.install.inside import Inside
 
 LIBRARY = "usr/local/lib/fd0"
-# where nothing is of our making
-OTHERS = ("/proc", "/sys", "/dev", "/run", "/tmp", "/work", "/root", "/home", "/usr/include", "/usr/share/doc")
-BACKUPS = {f"etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow")}     # useradd's own
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +35,6 @@ def expected():
             "usr/local/share/bash-completion/completions/fd0", "usr/local/share/zsh/site-functions/_fd0",
             "usr/local/share/fish/vendor_completions.d/fd0.fish", "usr/local/share/fd0/directories",
             "etc/fd0/common.conf"}
-
-
-def everything(inside):
-    """All of a machine that an installation may change."""
-    found = trees.snapshot(inside.root, [inside.root + path for path in OTHERS], "etc/")
-    return {path: what for path, what in found.items() if path not in BACKUPS}
 
 
 def test_every_file_is_where_it_belongs(tree):
@@ -101,7 +92,7 @@ def test_uninstall_leaves_a_tree_as_it_was(tmp_path):
 
 def test_a_machine_is_as_it_was_after_uninstall():
     with Inside() as inside:
-        before = everything(inside)
+        before = inside.everything()
         inside("make", "install", "PYTHON=/usr/bin/python3")
         user = inside("getent", "passwd", "fd0").stdout.split(":")
         assert user[5:] == ["/var/lib/fd0", "/usr/sbin/nologin\n"]
@@ -115,7 +106,7 @@ def test_a_machine_is_as_it_was_after_uninstall():
         if os.access("/usr/bin/man", os.X_OK):
             assert "send back whatever is sent" in inside("man", "fd0-echod").stdout
         inside("make", "uninstall")
-        assert everything(inside) == before
+        assert inside.everything() == before
         assert inside("getent", "passwd", "fd0", check=False).stdout == ""
         assert not os.path.exists(f"{inside.root}/run/fd0")
 
