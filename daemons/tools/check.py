@@ -126,7 +126,7 @@ def _files(place, named):
     found = [name for name in sorted(os.listdir(place))
              if not name.endswith("~") and ("." not in name or name.endswith(".conf"))]
     if not named and place != FOLDER:           # there may be others' files, which are not our business
-        found = [name for name in found if name in names()]
+        found = [name for name in found if name.removeprefix("fd0-") in names()]
     return [os.path.join(place, name) for name in found if not os.path.isdir(os.path.join(place, name))]
 
 
