@@ -1,5 +1,7 @@
 """Where a program counts: what was set, what it was given, and what the machine has decide."""
 
+import ast
+import importlib
 import os
 import tempfile
 
@@ -11,6 +13,7 @@ from daemons.kernel.inherited import Given
 from daemons.kernel.limits import described, prepare
 from daemons.kernel.options import Misuse, read
 from daemons.kernel.service import Service
+from tests import sources
 from tests.kernel.forked import forked
 
 ECHO = Service("echod", about="Echo.")
@@ -139,6 +142,17 @@ def test_a_listener_that_may_not_use_the_directory_counts_alone_and_says_so(monk
 def test_explain_tells_it(directory, kind, arguments, expected):
     program = Program(ECHO, read(ECHO, ["--config=/dev/null", *arguments.split()], {}), None, None, "test")
     assert described(program, [Given(kind)]) == expected.format(directory)
+
+
+def asks_for_passwords(path):
+    """Does a program mention the penalty of failed logins?"""
+    return any(isinstance(node, ast.Attribute) and node.attr == "penalty" for node in ast.walk(sources.tree(path)))
+
+
+@pytest.mark.parametrize("path", [*sources.programs(), "tests/live/logind.py"])
+def test_who_asks_for_passwords_declares_it(path):
+    """Or failed logins would be counted by each process of a listener alone."""
+    assert asks_for_passwords(path) == importlib.import_module(sources.module(path)).SERVICE.logins
 
 
 @pytest.mark.parametrize("option, complaint", [
