@@ -90,7 +90,7 @@ class LimitsFile:
         self.fd = _open(path) if path else _memory()
         self.key = b""                  # the file's own, which also tells one making of it from the next
         self.mutex = allocate_lock()    # a process' own locks do not keep its threads apart
-        self.next = os.getpid() * 37 % SLOTS
+        self.next = self.pid = 0        # the slot to try next, and the process that tries
         self.moves = 0                  # how often it was removed and we went to another
 
     def __enter__(self) -> "LimitsFile":
@@ -232,6 +232,9 @@ class LimitsFile:
 
     def claim(self, key: bytes) -> int | None:
         """Take a slot for a conversation of this process; returns where it is, or None when all are held."""
+        if self.pid != os.getpid():     # each begins somewhere else, children of one parent too
+            self.pid = os.getpid()
+            self.next = self.pid * 37 % SLOTS
         for _ in range(PROBES):
             at = AT_SLOTS + self.next * SLOT
             self.next = (self.next + 1) % SLOTS
