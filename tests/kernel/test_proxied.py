@@ -128,7 +128,8 @@ BAD = [(b"hello\r\n", "no PROXY header"), (b"PROXY TCP4 192.0.2.7 192.0.2.1 4182
        (b"PROXY " + b"x" * 102, "a line over 107 octets"), (V2[:12] + b"\x31" + V2[13:], "version 3"),
        (V2[:-1] + bytes([V2[-1] ^ 1]), "wrong checksum"),
        (V2[:14] + b"\xff\xff" + V2[16:], "65551 octets, of which we take 4096"),
-       (V1[:-2] + b"\n" + b"QUIT\r\n", "a line that ends with a bare LF"), (b"\r\nPROXY UNKNOWN\r\n", "no PROXY header")]
+       (V1[:-2] + b"\n" + b"QUIT\r\n", "a line that ends with a bare LF"),
+       (b"\r\nPROXY UNKNOWN\r\n", "no PROXY header")]
 
 
 @pytest.mark.parametrize("octets, why", BAD, ids=[why for _, why in BAD])
@@ -199,7 +200,8 @@ def test_a_header_from_a_proxy_is_heard(proxies, peer, events):
     assert (held.seen[0], held.heard, held.end) == ("[192.0.2.7]:41822", b"hello", ("done", ""))
 
 
-@pytest.mark.parametrize("text", ["", " , ", "localhost", "10.0.0.0/8 proxy.example", ".example", "10.0.0.0/33", "unixx"])
+@pytest.mark.parametrize("text", ["", " , ", "localhost", "10.0.0.0/8 proxy.example", ".example", "10.0.0.0/33",
+                                  "unixx"])
 def test_what_names_no_proxies(text):
     with pytest.raises(ValueError, match="proxies|not a"):
         proxied.proxies(text)

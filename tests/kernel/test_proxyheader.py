@@ -124,7 +124,8 @@ def test_a_line_may_have_107_octets_and_no_more():
     (raw(body=INET), CLIENT, SERVER, False),
     (raw(what=0x12, body=INET), CLIENT, SERVER, False),
     (raw(what=0x21, body=bytes(15) + b"\1" + bytes(15) + b"\2\0\7\0\11"), ("::1", 7), ("::2", 9), False),
-    (raw(what=0x31, body=b"/run/a".ljust(108, b"\0") + b"\0abstract".ljust(108, b"\0")), b"/run/a", b"\0abstract", False),
+    (raw(what=0x31, body=b"/run/a".ljust(108, b"\0") + b"\0abstract".ljust(108, b"\0")), b"/run/a", b"\0abstract",
+     False),
     (raw(what=0x32, body=b"x" * 108 + bytes(108)), b"x" * 108, b"", False),
     (raw(what=0x31, body=b"/a\0rubbish".ljust(108, b"\0") + bytes(108)), b"/a", b"", False),
     (raw(what=0x00), None, None, False),
@@ -282,7 +283,7 @@ def test_every_truncation_is_incomplete_and_never_another_header(data):
 
 nearly = st.builds(lambda data, place, octet: data[:place] + bytes([octet]) + data[place + 1:],
                    st.sampled_from(WHOLE), st.integers(0, 300), st.integers(0, 255))
-blocks = st.builds(lambda command, what, body: raw(command, what, body), st.sampled_from([0x20, 0x21]),
+blocks = st.builds(raw, st.sampled_from([0x20, 0x21]),
                    st.integers(0, 255), st.binary(max_size=260))
 
 
