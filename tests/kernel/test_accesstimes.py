@@ -89,7 +89,8 @@ def admitted(at, *arguments, peer=CLIENT, zone_=None):
 
 
 @pytest.mark.parametrize("at, why", [("07:59", "access-times"), ("08:00", None), ("18:00", None),
-                                     ("18:01", "access-times"), ("22:30", None), ("01:30", None), ("02:01", "access-times")])
+                                     ("18:01", "access-times"), ("22:30", None), ("01:30", None),
+                                     ("02:01", "access-times")])
 def test_nobody_comes_in_at_other_times(zone, at, why):
     zone("UTC")
     times = "--access-times=08:00-18:00 22:00-02:00"
