@@ -19,6 +19,7 @@ COMMANDS = {"list": "the programs, their ports and RFCs",
             "check": "what is wrong with xinetd.d files and option files",
             "limits": "who is here, whose logins fail, who was refused",
             "convert": "service files of one launcher as those of another",
+            "why": "whether an address may talk to a program, and by which rule",
             "units": "print or write xinetd.d files and systemd units",
             "stubs": "write the files that launchers start"}
 
