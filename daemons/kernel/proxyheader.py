@@ -80,7 +80,7 @@ def _size_of_line(data: bytes | bytearray) -> int:
 
 def parse(data: bytes) -> Header:
     """The Header that these octets are, all of them; raises Malformed."""
-    if size_of(data) != len(data):
+    if not data or size_of(data) != len(data):
         raise Malformed("not one header")
     return _parse_line(data[:-2]) if data.startswith(LINE) else _parse_block(data)
 
