@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from . import log, sockopts
 from .service import Option, Service
-from .values import choice, count, linger, path, seconds, several, switch, text, words
+from .values import choice, count, linger, number, path, seconds, several, size, switch, text, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +69,19 @@ SERVING = (
     Option("low-ports", choice("ignore", "answer"), "ignore", "datagrams from ports below 1024, where servers live"),
     Option("names", switch, "no", "look up and confirm the peer's name for the log"),
 )
+SANDBOX = (
+    Option("sandbox", choice("auto", "on", "off", "strict"), "auto",
+           "close ourselves in: where we stay (auto), always, never, or not start where that fails"),
+    # xinetd's names, and those it has not
+    Option("rlimit-as", size, None, "octets of address space for each process"),
+    Option("rlimit-cpu", number, None, "seconds of processor time for each process"),
+    Option("rlimit-data", size, None, "octets of data for each process"),
+    Option("rlimit-stack", size, None, "octets of stack for each process"),
+    Option("rlimit-nofile", number, None, "open descriptors of each process"),
+    Option("rlimit-nproc", number, None, "processes and threads of the user that it runs as"),
+    Option("rlimit-fsize", size, None, "octets of the longest file that it may write"),
+    Option("rlimit-core", size, None, "octets of a core dump"),
+)
 LOGGING = (
     Option("facility", choice(*log.FACILITIES), None, "syslog facility"),
     Option("priority", choice(*log.PRIORITIES), "info", "least important priority still logged"),
@@ -77,7 +90,8 @@ LOGGING = (
     Option("log", text, "syslog", "where to log: syslog, stderr, or the path of a syslog socket"),
 )
 Groups = tuple[tuple[str, tuple[Option, ...]], ...]
-GENERAL: Groups = (("Launch", LAUNCH), ("Serving", SERVING), ("Socket", sockopts.OPTIONS), ("Log", LOGGING))
+GENERAL: Groups = (("Launch", LAUNCH), ("Serving", SERVING), ("Socket", sockopts.OPTIONS),
+                   ("Sandbox", SANDBOX), ("Log", LOGGING))
 
 
 class Options:
@@ -88,6 +102,7 @@ class Options:
         self.action: str | None = None
         self.operands: list[str] = []
         self.sources: dict[str, str] = {}
+        self.learnt: list[str] = []     # paths that setup() found in the program's own files: to be read later, too
         for option in known(service).values():
             setattr(self, option.attribute, None)
 

@@ -47,8 +47,9 @@ class Service:
     endings   "crlf" when only CR LF ends a line, "lf" when a bare LF is taken as well
     busy      octets said to a peer that is turned away for now, or whose conversation broke here
     user      whom launchers should run it as; facility, its place in syslog
-    reads     paths it must be able to read, writes: paths it must be able to write
-    needs     what its sandbox must leave: "network" to call others, "netlink" to ask the kernel, "homes" to read
+    reads     paths it must be able to read, writes: paths it must be able to write; "--option" is that option's value
+    needs     what its sandbox must leave: "network" to call others, "netlink" to ask the kernel, "homes" to read,
+              "exec" to run programs; "exec:--option" where that option asks for it
     protocol  the word for it in /etc/services, for xinetd's `service` line
     upgrades  whether its protocol can turn to TLS in the middle (STARTTLS, STLS, AUTH TLS)
     secure_port   where the world expects it under TLS from the first octet, 0 for nowhere
