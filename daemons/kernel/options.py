@@ -71,7 +71,7 @@ SERVING = (
 )
 SANDBOX = (
     Option("sandbox", choice("auto", "on", "off", "strict"), "auto",
-           "close ourselves in: where we stay (auto), always, never, or not start where that fails"),
+           "close ourselves in: when serving a listener, always, never, or else fail"),
     # xinetd's names, and those it has not
     Option("rlimit-as", size, None, "octets of address space for each process"),
     Option("rlimit-cpu", number, None, "seconds of processor time for each process"),

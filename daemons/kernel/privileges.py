@@ -116,8 +116,10 @@ def held() -> int:
     data = buffer(bytes(24))
     call("capget", struct.pack("=Ii", CAPABILITY_VERSION_3, 0), data)
     low, high = data.raw[:12], data.raw[12:]
-    sets = [a | b << 32 for a, b in zip(struct.unpack("=III", low), struct.unpack("=III", high))]
-    return sets[0] | sets[1] | sets[2]
+    mask = 0
+    for one, other in zip(struct.unpack("=III", low), struct.unpack("=III", high)):
+        mask |= int(one) | int(other) << 32
+    return mask
 
 
 def no_new_privileges() -> None:

@@ -104,7 +104,7 @@ def _capabilities() -> Layer:
 
 def _no_new_privs() -> Layer:
     privileges.no_new_privileges()
-    return Layer("no_new_privs", "no program that we start gets more rights than we have")
+    return Layer("no_new_privs", "what we run gets no more rights than we have")
 
 
 def _landlock(program: Program, given: list[Given]) -> Layer:

@@ -20,15 +20,15 @@ LOAD, EQUAL, GREATER, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x25, 0x45, 0x54, 0x06
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16      # offsets in struct seccomp_data; arguments of eight octets each
 
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, SOCK_DGRAM, SOCK_TYPE = 1, 2, 10, 16, 2, 0xf
-NEW_NAMESPACES = 0x7e020000 | 0x80      # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; NEWTIME
+NEW_NAMESPACES = 0x7e020000 | 0x80      # CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET, and TIME
 PROT_WRITE, PROT_EXEC = 2, 4
 TIOCSTI, TIOCLINUX = 0x5412, 0x541c     # put words into the mouth of whoever sits at the terminal
 HARMLESS_PRCTL = (1, 2, 3, 15, 16, 21, 23, 39, 0x53564d41)     # death signal, names, asking what is in force
 
 # What any program may need once it serves, in groups
 ALWAYS = {
-    "octets": "read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range dup dup2 "
-              "dup3 fcntl pipe pipe2 eventfd2 fsync fdatasync sync_file_range ftruncate fallocate sendfile splice tee "
+    "octets": "read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range dup "
+              "dup2 dup3 fcntl pipe pipe2 eventfd2 fsync fdatasync sync_file_range ftruncate fallocate sendfile splice tee "
               "copy_file_range fadvise64 readahead flock",
     "waiting": "poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 "
                "inotify_init1 inotify_add_watch inotify_rm_watch signalfd4 timerfd_create timerfd_settime "
@@ -38,8 +38,8 @@ ALWAYS = {
     "files": "open openat openat2 stat lstat fstat newfstatat statx access faccessat faccessat2 readlink readlinkat "
              "getdents getdents64 getcwd chdir fchdir statfs fstatfs umask",
     "memory": "brk munmap mremap madvise msync mincore membarrier",
-    "processes": "fork vfork wait4 waitid exit exit_group kill tgkill pidfd_open pidfd_send_signal getpid gettid getppid "
-                 "getpgid getpgrp getsid getuid geteuid getgid getegid getresuid getresgid getgroups getpriority "
+    "processes": "fork vfork wait4 waitid exit exit_group kill tgkill pidfd_open pidfd_send_signal getpid gettid "
+                 "getppid getpgid getpgrp getsid getuid geteuid getgid getegid getresuid getresgid getgroups getpriority "
                  "getrlimit getrusage capget set_tid_address set_robust_list get_robust_list rseq futex futex_waitv "
                  "arch_prctl restart_syscall sched_yield sched_getaffinity sched_getparam sched_getscheduler getcpu "
                  "sysinfo uname times",
