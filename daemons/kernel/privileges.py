@@ -112,11 +112,10 @@ def drop_capabilities() -> None:
 
 def held() -> int:
     """The capabilities that are effective, permitted or inheritable, as one mask."""
-    from .syscalls import buffer, call
-    data = buffer(bytes(24))
+    from .syscalls import Memory, call
+    data, mask = Memory(bytes(24)), 0
     call("capget", struct.pack("=Ii", CAPABILITY_VERSION_3, 0), data)
-    low, high = data.raw[:12], data.raw[12:]
-    mask = 0
+    low, high = data.read()[:12], data.read()[12:]
     for one, other in zip(struct.unpack("=III", low), struct.unpack("=III", high)):
         mask |= int(one) | int(other) << 32
     return mask

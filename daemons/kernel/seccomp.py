@@ -8,7 +8,7 @@ that a newer libc falls back to older ones; so does clone3, whose flags a filter
 import struct
 
 from . import callnumbers
-from .syscalls import address, buffer, call
+from .syscalls import Memory, call
 
 SET_MODE_FILTER, TSYNC = 1, 1           # seccomp(2); TSYNC: all threads of the process
 ALLOW, ERRNO, KILL = 0x7fff0000, 0x00050000, 0x80000000
@@ -100,9 +100,9 @@ class Calls:
 
 def enforce(calls: Calls) -> None:
     """Put the filter in force, for all threads; raises OSError.  Needs no_new_privs or CAP_SYS_ADMIN."""
-    code = buffer(program(calls, callnumbers.MACHINE))
-    fprog = struct.pack("HxxxxxxQ", len(code) // 8, address(code))
-    call("seccomp", SET_MODE_FILTER, TSYNC, fprog)
+    code = program(calls, callnumbers.MACHINE)
+    memory = Memory(code)
+    call("seccomp", SET_MODE_FILTER, TSYNC, struct.pack("HxxxxxxQ", len(code) // 8, memory.address))
 
 
 def program(calls: Calls, machine: str) -> bytes:
