@@ -137,7 +137,7 @@ def _identity(service: Service) -> list[str]:
 
 def _sandbox(service: Service, each: bool) -> list[str]:
     """What the program can do without, which is nearly everything: its socket is already there."""
-    calls = "network" in service.needs and not service.calls
+    calls = "network" in service.needs
     asks = "netlink" in service.needs and each      # nobody passes a second socket with a connection
     families = "AF_UNIX" + (" AF_INET AF_INET6" if calls else "") + (" AF_NETLINK" if asks else "")
     homes = "read-only" if "homes" in service.needs else "yes"

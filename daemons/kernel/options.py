@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from . import log, sockopts
 from .service import Option, Service
-from .values import choice, count, linger, path, place, plain, seconds, several, switch, text, words
+from .values import choice, count, linger, number, path, place, plain, seconds, several, size, switch, text, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +94,19 @@ LIMITS = (
     Option("limit-group", plain, None, "count together with all programs that name this group"),
     Option("penalty-exempt", networks, None, "networks whose failed logins slow nobody down"),
 )
+SANDBOX = (
+    Option("sandbox", choice("auto", "on", "off", "strict"), "auto",
+           "close ourselves in: when serving a listener, always, never, or else fail"),
+    # xinetd's names, and those it has not
+    Option("rlimit-as", size, None, "octets of address space for each process"),
+    Option("rlimit-cpu", number, None, "seconds of processor time for each process"),
+    Option("rlimit-data", size, None, "octets of data for each process"),
+    Option("rlimit-stack", size, None, "octets of stack for each process"),
+    Option("rlimit-nofile", number, None, "open descriptors of each process"),
+    Option("rlimit-nproc", number, None, "processes and threads of the user that it runs as"),
+    Option("rlimit-fsize", size, None, "octets of the longest file that it may write"),
+    Option("rlimit-core", size, None, "octets of a core dump"),
+)
 LOGGING = (
     Option("facility", choice(*log.FACILITIES), None, "syslog facility"),
     Option("priority", choice(*log.PRIORITIES), "info", "least important priority still logged"),
@@ -103,7 +116,7 @@ LOGGING = (
 )
 Groups = tuple[tuple[str, tuple[Option, ...]], ...]
 GENERAL: Groups = (("Launch", LAUNCH), ("Serving", SERVING), ("Access", ACCESS), ("Limits", LIMITS),
-                   ("Socket", sockopts.OPTIONS), ("Log", LOGGING))
+                   ("Socket", sockopts.OPTIONS), ("Sandbox", SANDBOX), ("Log", LOGGING))
 
 
 class Options:
@@ -114,6 +127,7 @@ class Options:
         self.action: str | None = None
         self.operands: list[str] = []
         self.sources: dict[str, str] = {}
+        self.learnt: list[str] = []     # paths that setup() found in the program's own files: to be read later, too
         for option in known(service).values():
             setattr(self, option.attribute, None)
 

@@ -155,8 +155,23 @@ def _serve_one(program: Program, given: Given) -> int:
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGHUP, told)
     log.follow_complaints()
+    _close_in(program, given)
     converse(program, transport, peer, local, new_session())
     return DONE
+
+
+def _close_in(program: Program, given: Given) -> None:
+    """The --rlimit-* and the sandbox of a process that holds one conversation.
+
+    auto asks for no sandbox here: each start would pay for it, and whoever launched us confines as well.
+    """
+    if any(name.startswith("rlimit-") for name in program.options.sources):
+        from . import privileges
+        privileges.limit(program.options)
+    if program.options.sandbox in ("on", "strict"):
+        from . import sandbox
+        for layer in sandbox.confine(program, [given]):
+            layer.tell()
 
 
 def _print_page(service: Service, action: str) -> int:

@@ -20,6 +20,7 @@ from tests.live.launchers import ROOT, Xinetd
 PROBES = {
     "probed": Path(__file__).with_name("probed.py").read_text(),
     "logind": Path(__file__).with_name("logind.py").read_text(),
+    "escaped": Path(__file__).parents[1].joinpath("hostile/escaped.py").read_text(),
     "unreadd": "def talk(:\n",
     "unstartedd": 'raise RuntimeError("no import\\r\\n<0>forged \\x1b[2J")\n',
 }
