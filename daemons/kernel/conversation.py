@@ -8,7 +8,7 @@ from select import POLLOUT
 
 from . import log
 from .addresses import Address
-from .ends import Denied, End, Gone, Late, Reset
+from .ends import Denied, End, Gone, Late, Reset, Upgrade
 from .options import Options
 from .service import Service
 from .stream import Stream
@@ -17,6 +17,8 @@ from .transport import SocketTransport, Transport
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .tls import Security
 
     Figure = float | int | str          # text where it has crossed a pipe
 
@@ -37,6 +39,11 @@ class Program:
         self.made: tuple[object, ...] = ()      # what the program's setup() returned, as a tuple to call with
         self.restricted = options.only_from is not None or bool(options.no_access)
         self.patience = 60.0 if options.timeout is None else options.timeout
+        self.tls: Security | None = None        # where a certificate is configured
+
+    def secures(self, local: Address) -> bool:
+        """Does a conversation at this address of ours begin with a TLS handshake?"""
+        return self.tls is not None and self.tls.implicit(local)
 
 
 def new_session() -> str:
@@ -62,16 +69,15 @@ class Outcome:
 
 def converse(program: Program, transport: Transport, peer: Address, local: Address, session: str) -> None:
     """Hold one conversation, from `open` to `close` in the log."""
-    log_open(program, session, peer, local, transport.secure)
+    log_open(program, session, peer, local)
     log_close(session, hold(program, transport, peer, local, session))
 
 
-def log_open(program: Program, session: str, peer: Address, local: Address, secure: bool = False,
-             pid: int | None = None) -> None:
+def log_open(program: Program, session: str, peer: Address, local: Address, pid: int | None = None) -> None:
     """Say that a conversation begins, in the name of the process that holds it."""
     name = {"name": _confirmed(peer)} if program.options.names else {}
     log.event("open", pid, session=session, from_=peer, **name, to=local, via=program.via,
-              tls="yes" if secure else "no")
+              tls="yes" if program.secures(local) else "no")
 
 
 def log_close(session: str, outcome: Outcome, pid: int | None = None) -> None:
@@ -98,6 +104,8 @@ def rehearse(program: Program) -> None:
 
     Python rewrites a function's code the first times that it runs; what is rewritten here is shared.
     """
+    if program.tls is not None:
+        program.tls.rehearse()
     mute = Program(program.service, program.options, _say_back, None, program.via)
     mute.restricted = False
     for _ in range(REHEARSALS):
@@ -117,10 +125,14 @@ def _say_back(stream: Stream, options: Options) -> None:
 
 def _hold(program: Program, stream: Stream) -> tuple[str, str]:
     """Talk, and say the last words; returns the reason of the end and an explanation of it."""
+    secure = program.secures(stream.local)
+    stream.can_upgrade = program.tls is not None and program.service.upgrades and not secure
     try:
         if program.restricted:
             _admit(program.options, stream.peer)
-        reason = program.talk(stream, program.options, *program.made)
+        if secure:
+            _secure(program, stream, stream.unread())
+        reason = _talk(program, stream)
         stream.close()
         return reason or "done", ""
     except Reset as end:
@@ -140,6 +152,25 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
         log.crash(error, session=stream.session)
         _apologise(program, stream)
         return "crash", ""
+
+
+def _talk(program: Program, stream: Stream) -> str | None:
+    """The program's own part; from an upgrade on it knows of nothing that was said before."""
+    try:
+        return program.talk(stream, program.options, *program.made)
+    except Upgrade:
+        _secure(program, stream, b"")
+        stream.patience, stream.endings = program.patience, program.service.endings
+        return program.talk(stream, program.options, *program.made)
+
+
+def _secure(program: Program, stream: Stream, begun: bytes) -> None:
+    """Shake hands; `begun` are octets of the handshake that have come already."""
+    security = program.tls
+    assert security is not None         # `secures` and can_upgrade say so
+    stream.upgrade(lambda transport: security.accept(transport, begun))
+    if stream.tls is not None:
+        stream.log("tls", **stream.tls.facts())
 
 
 def _part(stream: Stream, end: End) -> tuple[str, str]:

@@ -35,6 +35,9 @@ OPTIONS = {name: getattr(syslog, "LOG_" + name.upper()) for name in ("cons", "nd
 EVENTS = (
     Event("open", "info", "session from name to via tls", "a conversation begins"),
     Event("close", "info", "session reason why seconds in out commands", "a conversation is over, and how it ended"),
+    Event("tls", "info", "session version cipher name alpn client resumed", "a handshake went well, and what it gave"),
+    Event("renewed", "info", "files", "certificates had changed, and were read anew"),
+    Event("unrenewed", "err", "text", "certificates had changed, and cannot be read; the earlier ones stay"),
     Event("packet", "info", "from to in out", "a datagram was answered (the first of its source in a minute)"),
     Event("packets", "info", "in answered ignored refused", "datagrams since the last such line"),
     Event("ignored", "notice", "from to why", "a datagram that must not be answered (once a source and minute)"),
