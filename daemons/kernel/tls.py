@@ -86,6 +86,7 @@ class TlsTransport(Transport):
 
     @end.setter
     def end(self, value: float | None) -> None:
+        """As Transport.end."""
         self.beneath.end = value
 
     @property
@@ -100,6 +101,7 @@ class TlsTransport(Transport):
 
     @waiting.setter
     def waiting(self, value: bool) -> None:
+        """As Transport.waiting."""
         self.beneath.waiting = value
 
     @property
@@ -515,7 +517,7 @@ def _subject(peer: "dict[str, Any]") -> str:
 
 
 def _escaped(value: str) -> str:
-    text = "".join(f"\\{char}" if char in ',+"\\<>;=' else char for char in value)
+    text: str = "".join(f"\\{char}" if char in ',+"\\<>;=' else char for char in value)
     return f"\\{text}" if text.startswith(("#", " ")) else text
 
 

@@ -19,7 +19,8 @@ COMMANDS = {"list": "the programs, their ports and RFCs",
             "check": "what is wrong with xinetd.d files and option files",
             "convert": "service files of one launcher as those of another",
             "units": "print or write xinetd.d files and systemd units",
-            "stubs": "write the files that launchers start"}
+            "stubs": "write the files that launchers start",
+            "cert": "keys and certificates for TLS"}
 
 
 def main(arguments=None):
