@@ -32,7 +32,7 @@ def first(text: str) -> Certificate:
         raise ValueError("no certificate in it")
     try:
         return parse(a2b_base64(body))
-    except IndexError:
+    except (IndexError, StopIteration, RuntimeError):       # it ends too early
         raise ValueError("no whole certificate in it") from None
 
 

@@ -160,7 +160,7 @@ def _talk(program: Program, stream: Stream) -> str | None:
         return program.talk(stream, program.options, *program.made)
     except Upgrade:
         _secure(program, stream, b"")
-        stream.patience, stream.endings = program.patience, program.service.endings
+        stream.upgraded, stream.patience, stream.endings = True, program.patience, program.service.endings
         return program.talk(stream, program.options, *program.made)
 
 

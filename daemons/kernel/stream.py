@@ -37,11 +37,12 @@ class Stream:
     peer, local, session, log, time   who, where, the session's id, its log, and the wall clock
     received, sent, commands          counted for the log
     can_upgrade                       may the program say that TLS begins (starttls)?
+    upgraded                          it did, and talks anew: most protocols then have no greeting
     """
 
     __slots__ = ("_closed", "_ended", "_input", "_log", "_monotonic", "_output", "_waiting", "can_upgrade",
                  "commands", "endings", "local", "patience", "peer", "received", "sent", "session", "time",
-                 "transport", "wrote_last")
+                 "transport", "upgraded", "wrote_last")
 
     def __init__(self, transport: Transport, *, patience: float = 60.0, endings: str = "lf",
                  peer: Address | None = None, local: Address | None = None, session: str = "",
@@ -55,7 +56,7 @@ class Stream:
         self._waiting = 0
         self._ended = self._closed = False
         self.received = self.sent = self.commands = 0
-        self.wrote_last = self.can_upgrade = False
+        self.wrote_last = self.can_upgrade = self.upgraded = False
 
     # -- what the peer says --
 

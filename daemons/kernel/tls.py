@@ -29,6 +29,9 @@ LOOK = 1.0              # seconds between looks at the files
 # forward secrecy and authenticated encryption only; TLS 1.3 has nothing else
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+# OpenSSL's reasons: the key is another certificate's, or the certificate is refused whatever the key
+ANOTHERS = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+WEAK = ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK")
 CLIENTS = {"no": ssl.CERT_NONE, "ask": ssl.CERT_OPTIONAL, "require": ssl.CERT_REQUIRED}
 ANYWHERE = ("0.0.0.0", "::")
 SHORT = {"commonName": "CN", "organizationName": "O", "organizationalUnitName": "OU", "countryName": "C",
@@ -391,7 +394,8 @@ class Security:
         for path in options.tls_cert:
             one = _certificate(path)
             context = leaves.get(one.names) or self._context()
-            key = _load_pair(context, path, options.tls_key or ())
+            key = _own_key(path, tuple(options.tls_key or ()))
+            context.load_cert_chain(path, key)
             unused.discard(key)
             leaves[one.names] = context
             shown.append((path, one))
@@ -471,17 +475,15 @@ def _certificate(path: str) -> certificate.Certificate:
     return one
 
 
-def _load_pair(context: ssl.SSLContext, path: str, keys: "list[str] | tuple[str, ...]") -> str:
-    """Load a certificate with the one of these keys that is its own; returns the key's file.  Raises Misuse."""
-    for key in [*keys, path]:
+def _own_key(path: str, keys: tuple[str, ...]) -> str:
+    """The file, among these and the certificate's, with the key that belongs to a certificate; raises Misuse."""
+    for key in (*keys, path):
         try:
             with open(key, "rb"):       # so that a file that cannot be read is told from one that is wrong
-                context.load_cert_chain(path, key, _no_password)
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, key, _no_password)
         except ssl.SSLError as error:
-            if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+            if error.reason in ANOTHERS or (key == path and error.reason not in WEAK):
                 continue
-            if key == path:             # it need not be there
-                break
             raise Misuse(f"--tls-cert: {path} with key {key}: {_short(error)}") from None
         except OSError as error:
             raise Misuse(f"--tls-key: {key}: {error.strerror}") from None

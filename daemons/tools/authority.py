@@ -5,6 +5,7 @@ Imported only by those who need it: the programs themselves do not.
 
 import datetime
 import ipaddress
+import re
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 KINDS = ("ec", "rsa", "ed25519")
 RSA_BITS = 3072
 LONGEST_COMMON_NAME = 64        # characters, RFC 5280, Appendix A
+CERTIFICATE = re.compile(b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 SKEW = datetime.timedelta(hours=1)      # clocks differ
 
 
@@ -67,7 +69,7 @@ def described(data):
     """What a PEM file holds, in plain words: a list of lists of (what, value); raises ValueError."""
     found = []
     if b"-BEGIN CERTIFICATE-" in data:
-        found += [_certificate(one) for one in x509.load_pem_x509_certificates(data)]
+        found += [_certificate(x509.load_pem_x509_certificate(one)) for one in CERTIFICATE.findall(data)]
     if b"-BEGIN CERTIFICATE REQUEST-" in data:
         found.append(_request(x509.load_pem_x509_csr(data)))
     if b"PRIVATE KEY-" in data:
