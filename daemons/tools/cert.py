@@ -16,6 +16,7 @@ PLACE = f"{FOLDER}/tls"
 HERE = ("localhost", "127.0.0.1", "::1")
 LIFE, OF_AUTHORITY = 397, 3650          # days; browsers take no server for longer than 398
 USER = "fd0"                            # who runs the programs where they are installed
+HOST_NAME = re.compile(r"(\*\.)?{0}(\.{0})*\.?".format(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"))
 LATER = 111                             # exit status: something is missing now
 MISSING = """fd0 cert: the Python package `cryptography` is missing; install it for {python}:
   apt-get install python3-cryptography      (Debian's own python3)
@@ -142,8 +143,7 @@ def _checked(name, client):
         ascii_name = name if name.isascii() else name.encode("idna").decode("ascii")
     except UnicodeError:
         ascii_name = ""
-    if len(ascii_name) > 253 or not re.fullmatch(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?)+",
-                                                 ascii_name.lower()):
+    if len(ascii_name) > 253 or not HOST_NAME.fullmatch(ascii_name.lower()):
         raise Refused(f"{name!r} is neither a host name nor an address")
     return ascii_name.lower().rstrip(".")
 
