@@ -15,7 +15,7 @@ from functools import partial
 from select import POLLIN, POLLOUT, poll
 
 from . import descriptors, log
-from .addresses import Address, address, peer_of
+from .addresses import Address, address, local_of, peer_of
 from .conversation import Program
 from .datagrams import Datagrams
 from .inherited import Given
@@ -208,6 +208,8 @@ class Loop:
         if why:
             return self._turn_away(sock, peer, why)
         self.served += 1
+        if self.program.tls is not None:
+            self.program.tls.refresh()
         try:
             self.model.begin(sock, peer)
         except (OSError, RuntimeError, MemoryError) as error:   # no process, no thread, no memory
@@ -232,7 +234,7 @@ class Loop:
     def _turn_away(self, sock: socket.socket, peer: Address, why: str) -> None:
         self._tell_refusal(peer, why)
         try:
-            if self.program.service.busy:
+            if self.program.service.busy and not self.program.secures(local_of(sock)):
                 sock.send(self.program.service.busy, socket.MSG_DONTWAIT)
                 sock.shutdown(socket.SHUT_WR)
                 sock.recv(65536, socket.MSG_DONTWAIT)   # what lies unread would take our words back

@@ -8,7 +8,7 @@ from select import POLLOUT
 
 from . import log
 from .addresses import Address
-from .ends import BadHeader, Crowded, Denied, End, Gone, Late, Reset
+from .ends import BadHeader, Crowded, Denied, End, Gone, Late, Reset, Upgrade
 from .options import Options
 from .service import Service
 from .stream import Stream
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .limits import Shared
     from .limitsfile import LimitsFile
     from .penalties import Penalty
+    from .tls import Security
 
     Figure = float | int | str          # text where it has crossed a pipe
 
@@ -45,11 +46,16 @@ class Program:
         self.patience = 60.0 if options.timeout is None else options.timeout
         self.limits: Shared | None = None       # where conversations are counted together with other processes
         self.table: LimitsFile | None = None    # the table of these counts, and of failed logins
+        self.tls: Security | None = None        # where a certificate is configured
 
     def penalty(self, stream: Stream) -> "Penalty":
         """What failed logins cost the peer of this conversation."""
         from . import penalties
         return penalties.of(self, stream)
+
+    def secures(self, local: Address) -> bool:
+        """Does a conversation at this address of ours begin with a TLS handshake?"""
+        return self.tls is not None and self.tls.implicit(local)
 
 
 def new_session() -> str:
@@ -75,16 +81,15 @@ class Outcome:
 
 def converse(program: Program, transport: Transport, peer: Address, local: Address, session: str) -> None:
     """Hold one conversation, from `open` to `close` in the log."""
-    log_open(program, session, peer, local, transport.secure)
+    log_open(program, session, peer, local)
     log_close(session, hold(program, transport, peer, local, session))
 
 
-def log_open(program: Program, session: str, peer: Address, local: Address, secure: bool = False,
-             pid: int | None = None) -> None:
+def log_open(program: Program, session: str, peer: Address, local: Address, pid: int | None = None) -> None:
     """Say that a conversation begins, in the name of the process that holds it."""
     name = {"name": _confirmed(peer)} if program.options.names else {}
     log.event("open", pid, session=session, from_=peer, **name, to=local, via=program.via,
-              tls="yes" if secure else "no")
+              tls="yes" if program.secures(local) else "no")
 
 
 def log_close(session: str, outcome: Outcome, pid: int | None = None) -> None:
@@ -111,6 +116,8 @@ def rehearse(program: Program) -> None:
 
     Python rewrites a function's code the first times that it runs; what is rewritten here is shared.
     """
+    if program.tls is not None:
+        program.tls.rehearse()
     mute = Program(program.service, program.options, _say_back, None, program.via)
     mute.restricted = False
     for _ in range(REHEARSALS):
@@ -136,7 +143,11 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
             _admit(program, stream)
         if program.limits is not None:
             counted = program.limits.enter(stream.peer.source)
-        reason = program.talk(stream, program.options, *program.made)
+        if program.secures(stream.local):
+            _secure(program, stream, stream.unread())
+        else:
+            stream.can_upgrade = program.tls is not None and program.service.upgrades
+        reason = _talk(program, stream)
         stream.close()
         return reason or "done", ""
     except Reset as end:
@@ -147,7 +158,7 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
     except Crowded as end:
         if end.news:
             log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
-        stream.send(program.service.busy)
+        stream.send(_not_now(program, stream))
         return _part(stream, end)
     except Denied as end:
         _tell_refusal(program, stream, end)
@@ -170,6 +181,25 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
             counted.leave()
 
 
+def _talk(program: Program, stream: Stream) -> str | None:
+    """The program's own part; from an upgrade on it knows of nothing that was said before."""
+    try:
+        return program.talk(stream, program.options, *program.made)
+    except Upgrade:
+        _secure(program, stream, b"")
+        stream.upgraded, stream.patience, stream.endings = True, program.patience, program.service.endings
+        return program.talk(stream, program.options, *program.made)
+
+
+def _secure(program: Program, stream: Stream, begun: bytes) -> None:
+    """Shake hands; `begun` are octets of the handshake that have come already."""
+    security = program.tls
+    assert security is not None         # `secures` and can_upgrade say so
+    stream.upgrade(lambda transport: security.accept(transport, begun))
+    if stream.tls is not None:
+        stream.log("tls", **stream.tls.facts())
+
+
 def _part(stream: Stream, end: End) -> tuple[str, str]:
     try:
         stream.close()
@@ -182,10 +212,15 @@ def _apologise(program: Program, stream: Stream) -> None:
     """After a crash of ours: half a reply is not sent, the protocol's own words for "not now" are."""
     try:
         stream.discard_output()
-        stream.send(program.service.busy)
+        stream.send(_not_now(program, stream))
         stream.close()
     except End:
         stream.cut_off()
+
+
+def _not_now(program: Program, stream: Stream) -> bytes:
+    """The protocol's words for it, unless the peer waits for a TLS handshake and would not understand them."""
+    return b"" if program.secures(stream.local) and not stream.secure else program.service.busy
 
 
 def _admit(program: Program, stream: Stream) -> None:

@@ -42,6 +42,7 @@ def findings(program: Program, given: list[Given]) -> list[tuple[str, str]]:
     lines.append(("counted", _counted(program, given)))
     chosen = ", ".join(f"{row[0]} {value}" for row, value in sockopts.chosen(options))
     lines.append(("socket", chosen or "no socket option set"))
+    lines += program.tls.findings() if program.tls is not None else [("tls", "none")]
     lines += _sandbox(program, given)
     for name, where in options.sources.items():
         lines.append(("option", f"{name} from {where}"))

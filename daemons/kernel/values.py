@@ -81,6 +81,11 @@ def plain(text: str) -> str:
     return text
 
 
+def paths(text: str) -> list[str]:
+    """Absolute paths, separated by commas."""
+    return [path(word.strip()) for word in text.split(",")]
+
+
 def words(text: str) -> list[str]:
     """Words, separated by commas or blanks."""
     return text.replace(",", " ").split()

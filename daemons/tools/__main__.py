@@ -25,7 +25,8 @@ COMMANDS = {"list": "the programs, their ports and RFCs",
             "units": "print or write xinetd.d files and systemd units",
             "manual": "write the manual pages",
             "completion": "print what a shell needs to complete fd0's arguments",
-            "stubs": "write the files that launchers start"}
+            "stubs": "write the files that launchers start",
+            "cert": "keys and certificates for TLS"}
 
 
 def main(arguments=None):

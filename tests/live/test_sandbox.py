@@ -64,7 +64,7 @@ def test_every_dialogue_is_held_inside_as_outside(program, log):
 
 
 def test_every_program_with_a_stream_has_a_dialogue():
-    assert WITH_DIALOGUES == [service.name for service in programs.launched() if "stream" in service.sockets]
+    assert [service.name for service in programs.launched() if "stream" in service.sockets] == WITH_DIALOGUES
 
 
 @pytest.mark.parametrize("name", DATAGRAMS)
