@@ -13,22 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from . import log, sockopts
 from .service import Option, Service
-from .values import (
-    choice,
-    count,
-    linger,
-    number,
-    path,
-    paths,
-    place,
-    plain,
-    seconds,
-    several,
-    size,
-    switch,
-    text,
-    words,
-)
+from .values import choice, count, linger, number, path, paths, place, plain, seconds, several, size, switch, text, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
