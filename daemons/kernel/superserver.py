@@ -1,38 +1,48 @@
 """A super-server: wait at many sockets, and start for each caller the server that the socket is meant for.
 
 What a `Plan` says of one service is all that is known here; who reads it from which file is not.
-A reload keeps every socket that is still wanted and ends no conversation.
+A reload keeps every socket that is still wanted, and ends no conversation but those with callers who are
+denied now.
 """
 
 import math
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from . import descriptors, log, sockopts, spawn
+from . import banner, descriptors, log, sockopts, spawn
 from .accepting import SHORT
 from .addresses import Address, address, local_of, peer_of
+from .admission import ADDRESS, Doors, why_not_in_time
+from .handed import Handed
 from .notify import notify
 from .ports import EVENTS as OF_PORTS
 from .ports import Plan, Port, Server, opened
+from .reception import Reception
 from .service import Event
+from .timers import Timers
 from .watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from typing import Any
 
 BATCH = 32              # callers taken from one socket before the others get their turn
 PAUSE = 1.0             # seconds without accepting after the machine ran out of something
-REFUSED = "address"     # xinetd's word for who may not come in
+MERCY = 5.0             # seconds that one server has to end when it is told to
+ASKING = 16             # refused callers whose users are asked for at a time
+ENDING = ("SIGTERM", "SIGINT", "SIGQUIT")
 
 EVENTS = (
     *OF_PORTS,
     Event("reload", "notice", "services kept new gone refused", "the configuration was read again"),
     Event("config", "warning", "at severity text", "something in the configuration is wrong"),
+    Event("shut-out", "notice", "service from seconds", "a caller of a sensor is turned away by all services now"),
+    Event("forgotten", "notice", "count", "all who were shut out may call again (SIGUSR2)"),
+    Event("state", "info", "text", "a line of the state that SIGUSR1 asks for"),
 )
 
 # What a reload brings: the new plans, and the names of services that keep the plan they have; None changes nothing.
@@ -42,12 +52,16 @@ News = tuple[list[Plan], set[str]] | None
 class SuperServer:
     """Serves the plans until told to stop."""
 
-    def __init__(self, plans: list[Plan], reread: Callable[[], News], grace: float) -> None:
-        self.plans, self.reread, self.grace = plans, reread, grace
+    def __init__(self, plans: list[Plan], reread: Callable[[], News], grace: float, *, handed: Handed | None = None,
+                 limit: int | None = None, dump: str | None = None) -> None:
+        self.plans, self.reread, self.grace, self.dump = plans, reread, grace, dump
+        self.handed, self.doors = handed or Handed(), Doors(limit)
         self.ports: list[Port] = []
         self.leaving: list[Port] = []   # whose service is gone while its servers still talk
-        self.watch, self.started = Watch(), 0
+        self.watch, self.timers, self.started, self.alone = Watch(), Timers(), 0, True
+        self.asking: set[int] = set()           # processes that find something out for us
         self.refused: dict[int, str] = {}       # children that turned their caller away, and why
+        self.carried: dict[int, str] = {}       # children that forwarded, and how much
         self.ledger, self.pen = os.pipe()       # where they tell
         os.set_blocking(self.ledger, False)
 
@@ -60,6 +74,7 @@ class SuperServer:
         if descriptors.reader is not None:
             self.watch.on(descriptors.reader, log.complaints)
         self._open(self.plans)
+        self._tell_unclaimed()
         if not self.ports:
             return "nothing"
         self._ready()
@@ -69,9 +84,17 @@ class SuperServer:
             self._end_the_late()
             if self.watch.told:
                 word = self.watch.told.pop(0)
-                if word != "SIGHUP":
+                if word in ENDING:
                     return self._drain(word)
-                self._reload()
+                self._obey(word)
+
+    def _obey(self, word: str) -> None:
+        if word == "SIGHUP":
+            self._reload()
+        elif word == "SIGUSR1":
+            self._dump()
+        elif word == "SIGUSR2":
+            log.event("forgotten", count=self.doors.shut_out.forget())
 
     def _ready(self) -> None:
         notify("READY=1", f"STATUS=serving {len(self.ports)} services")
@@ -80,9 +103,11 @@ class SuperServer:
         now = time.monotonic()
         for port in self.ports:
             wanted = port.wanted(now)
-            if wanted and not port.watched:
-                self.watch.on(port.sock.fileno(), partial(self._called, port))
-            elif port.watched and not wanted:
+            if port.sock is None or wanted == port.watched:
+                continue
+            if wanted:
+                self.watch.on(port.sock.fileno(), partial(self._called, port, port.sock))
+            else:
                 self.watch.off(port.sock.fileno())
             port.watched = wanted
 
@@ -91,6 +116,9 @@ class SuperServer:
         now = time.monotonic()
         times = [port.paused_until for port in self.ports if port.paused_until > now]
         times += [port.until for port in self.leaving if port.until]
+        timer = self.timers.next()
+        if timer is not None:
+            times.append(timer)
         if log.backlog() is not None:
             times.append(now + PAUSE)
         return math.ceil(max(min(times) - now, 0) * 1000) if times else None
@@ -98,69 +126,189 @@ class SuperServer:
     def _look(self, milliseconds: float | None) -> None:
         """Wait so long for something to happen, and do what is to be done then."""
         self.watch.look(milliseconds)
+        self.timers.run()
         self._reap()
         log.settle(0)
 
     # -- callers --
 
-    def _called(self, port: Port) -> None:
+    def _called(self, port: Port, listener: socket.socket) -> None:
         if port.at_rate():
-            return port.pause("cps")
+            return port.slow_down()
         if port.plan.wait:
-            port.sock.setblocking(True)         # as a new server expects it, whatever the last one did
-            return self._start(port, port.sock, None)
+            return self._called_to_wait(port, listener)
         for _ in range(BATCH):
             try:
-                sock, name = port.sock.accept()
+                sock, name = listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno in SHORT:
                     return port.pause(str(error.strerror), PAUSE)
                 continue                # that caller is gone again
-            with sock:
-                self._accepted(port, sock, name)
+            self._accepted(port, sock, address(name) if name else peer_of(sock) or Address())
             if port.at_rate() or not port.wanted(time.monotonic()):
                 return                  # whoever still waits is seen at the next look
 
-    def _accepted(self, port: Port, sock: "socket.socket", name: "Any") -> None:
-        peer = address(name) if name else peer_of(sock) or Address()
+    def _accepted(self, port: Port, sock: socket.socket, peer: Address) -> None:
+        """Let a caller in, or not; the socket is ours to close unless he goes to the reception."""
+        port.calls += 1
+        plan = port.plan
         try:
-            why = _why_not(port, peer)
-            sockopts.apply(sock, port.plan.options)
+            if plan.banner:
+                self._say(port, sock, plan.banner)
+            why = self.doors.why_not(port, peer) if plan.trap is None else self._trapped(port, peer)
+            sockopts.apply(sock, plan.options)
         except OSError as error:        # the caller is gone again
             why = str(error.strerror)
-        if why:
-            port.log_refusal(why, peer)
-        else:
-            self._start(port, sock, peer)
+        if not why and plan.choose is not None:
+            why = self._receive(port, sock, peer)
+            if not why:
+                return
+        with sock:
+            if why:
+                self._turn_away(port, sock, peer, why)
+            else:
+                self._start(port, sock, peer)
 
-    def _start(self, port: Port, sock: "socket.socket", peer: Address | None) -> None:
-        variables, admitted, errors = {}, None, descriptors.errors
+    def _turn_away(self, port: Port, sock: socket.socket, peer: Address, why: str, answer: bytes = b"") -> None:
+        """Say what is to be said to a caller who may not come in, and in the log."""
+        port.refusals += 1
+        plan = port.plan
+        if answer:
+            banner.words(sock, answer)
+        if plan.banner_fail:
+            self._say(port, sock, plan.banner_fail)
+        if plan.banner or plan.banner_fail or answer:
+            banner.last(sock)
+        if plan.identify is not None and "USERID" in plan.log_failure and len(self.asking) < ASKING:
+            ask, local = plan.identify, local_of(sock)
+            self.asking.add(spawn.aside(lambda _: port.log_refusal(why, peer, ask(peer, local)), self.pen, sock))
+        else:
+            port.log_refusal(why, peer)
+
+    def _say(self, port: Port, sock: socket.socket, path: str) -> None:
+        why = banner.say(sock, path)
+        if why and port.tell(path):
+            port.log_failure(why)
+
+    def _trapped(self, port: Port, peer: Address) -> str:
+        """Whoever calls a sensor is shut out of everything, but those whom its rules except."""
+        seconds = port.plan.trap or 0.0
+        if not port.plan.denies(peer) and self.doors.shut_out.add(peer, seconds):
+            log.event("shut-out", service=port.plan.name, from_=peer, seconds=f"{seconds:g}")
+        return "sensor"
+
+    def _start(self, port: Port, sock: socket.socket, peer: Address | None, greeting: bytes = b"") -> None:
+        variables, admitted, errors, plan = {}, None, descriptors.errors, port.plan
         if peer is not None:
             variables = spawn.callers(peer, local_of(sock), port.from_source(peer) + 1)
-            admitted = partial(self._admitted, port, peer) if port.plan.needs_names else None
+            if greeting or plan.takes_time():
+                admitted = partial(self._admitted, port, sock, peer, greeting)
         if port.complaints is not None:
             errors = port.complaints.writer
             self.watch.on(port.complaints.reader, port.log_complaints)
         try:
-            pid = spawn.spawn(port.plan.command, sock, variables, errors, port.log_failure, admitted)
+            pid = spawn.spawn(plan.command, sock, variables, errors, port.log_failure, admitted, self.pen)
         except OSError as error:
             port.log_failure(str(error.strerror))
             return port.pause(str(error.strerror), PAUSE)
         self.started += 1
+        self.doors.total += 1
         port.count()
         port.running[pid] = Server(peer)
+        if plan.max_time is not None and port.timer is None:
+            self._time_the_oldest(port)
         if admitted is None:
             port.log_start(pid, peer)
 
-    def _admitted(self, port: Port, peer: Address) -> bool:
-        """In the child, since looking up a name takes time that other callers have not: may this one come in?"""
-        if port.plan.denies(peer):
-            os.write(self.pen, f"{os.getpid()} {REFUSED}\n".encode())
+    def _admitted(self, port: Port, sock: socket.socket, peer: Address, greeting: bytes) -> bool:
+        """In the child, since it takes time that other callers have not: may this one come in?"""
+        why, user = why_not_in_time(port.plan, peer, local_of(sock))
+        if why:
+            os.write(self.pen, f"{os.getpid()} refused {why}\n".encode())
+            if port.plan.banner_fail:
+                self._say(port, sock, port.plan.banner_fail)
+            banner.last(sock)
             return False
-        port.log_start(os.getpid(), peer)
+        if greeting:
+            banner.words(sock, greeting)
+        if port.plan.banner_success:
+            self._say(port, sock, port.plan.banner_success)
+        port.log_start(os.getpid(), peer, user)
         return True
+
+    # -- callers of services that wait --
+
+    def _called_to_wait(self, port: Port, sock: socket.socket) -> None:
+        """Give the server its socket; or take the caller away who may not come in, or he would call for ever."""
+        port.calls += 1
+        caller = None
+        if port.plan.sort == "dgram":
+            try:
+                name = sock.recvfrom(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)[1]
+            except OSError:             # it was for somebody else, or broken
+                return
+            caller = address(name) if name else Address()
+        if port.plan.trap is not None:
+            why = "sensor"              # and no more than that: whoever sends a datagram may be anybody
+        else:
+            why = self.doors.closed(port.plan)
+            if not why and caller is not None:
+                why = self.doors.why_not(port, caller)
+        if why:
+            return self._take_away(port, sock, caller, why)
+        sock.setblocking(True)          # as a new server expects it, whatever the last one did
+        self._start(port, sock, None)
+
+    def _take_away(self, port: Port, sock: socket.socket, caller: Address | None, why: str) -> None:
+        port.refusals += 1
+        try:
+            if caller is not None:
+                sock.recv(1, socket.MSG_DONTWAIT)
+            else:
+                sock.setblocking(False)
+                visitor, name = sock.accept()
+                with visitor:
+                    caller = address(name) if name else peer_of(visitor) or Address()
+        except OSError:                 # gone again
+            return
+        if port.tell((caller.source, why)):
+            port.log_refusal(why, caller)
+
+    # -- callers who say what they want --
+
+    def _receive(self, port: Port, sock: socket.socket, peer: Address) -> str:
+        """Hear what this caller wants; why not, if nobody can."""
+        if port.reception is None:
+            port.reception = Reception(self.watch, self.timers, partial(self._chosen, port),
+                                       lambda peer, why: port.log_refusal(why, peer))
+        if port.reception.is_full():
+            return "service_limit"
+        port.reception.enter(sock, peer)
+        return ""
+
+    def _chosen(self, door: Port, sock: socket.socket, peer: Address, line: bytes) -> None:
+        """Let a caller in where he wants to be, as if he had called there."""
+        if door.plan.choose is None:
+            return                      # a reload has made another service of it meanwhile
+        name, yes, no = door.plan.choose(line)
+        port = next((port for port in self.ports if port.plan.name == name and port.sock is None), None)
+        if port is None:
+            banner.words(sock, no)
+            return banner.last(sock)
+        port.calls += 1
+        try:
+            why = "cps" if port.at_rate() or not port.open() else self.doors.why_not(port, peer)
+            sockopts.apply(sock, port.plan.options)
+            if port.plan.banner:
+                self._say(port, sock, port.plan.banner)
+            if why:
+                self._turn_away(port, sock, peer, why, no)
+            else:
+                self._start(port, sock, peer, yes)
+        except OSError as error:        # the caller is gone again
+            port.log_refusal(str(error.strerror), peer)
 
     # -- servers that end --
 
@@ -169,9 +317,15 @@ class SuperServer:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
+                self.alone = True
                 break
+            self.alone = False
             if pid == 0:
                 break
+            if pid in self.asking:
+                self.asking.discard(pid)
+                self._read_ledger()
+                continue
             for port in self.ports + self.leaving:      # in none: an orphan that was left to us as process 1
                 if pid in port.running:
                     self._ended(port, pid, status)
@@ -180,33 +334,83 @@ class SuperServer:
 
     def _ended(self, port: Port, pid: int, status: int) -> None:
         server = port.running.pop(pid)
+        self.doors.total -= 1
         port.log_complaints(last=not port.running)
-        self._read_refusals()
+        self._read_ledger()
         if pid in self.refused:
+            port.refusals += 1
             port.log_refusal(self.refused.pop(pid), server.peer)
         else:
-            port.log_exit(pid, server, status)
+            port.log_exit(pid, server, status, self.carried.pop(pid, ""))
         if port.plan.wait and port.failing(server, status):
             port.pause("its server fails")
 
-    def _read_refusals(self) -> None:
+    def _read_ledger(self) -> None:
+        """What children tell: "PID refused WHY", "PID carried IN OUT", "PID denied PID-OF-A-SERVER"."""
         try:
             lines = os.read(self.ledger, 65536).decode().splitlines()
         except BlockingIOError:
             return
-        self.refused.update((int(pid), why) for pid, _, why in (line.partition(" ") for line in lines))
+        for line in lines:
+            pid, word, text = line.split(" ", 2)
+            if word == "refused":
+                self.refused[int(pid)] = text
+            elif word == "carried":
+                self.carried[int(pid)] = text
+            elif word == "denied":
+                self._end_one(int(text), ADDRESS)
+
+    def _end_one(self, pid: int, why: str) -> None:
+        """Tell a server to end, and see that it does."""
+        for port in self.ports:
+            server = port.running.get(pid)
+            if server is not None and port.end(pid, why):
+                self.timers.after(MERCY, partial(self._kill, port, pid, server))
+
+    def _kill(self, port: Port, pid: int, server: Server) -> None:
+        if port.running.get(pid) is server:
+            port.signal_one(pid, signal.SIGKILL)
+
+    def _time_the_oldest(self, port: Port) -> None:
+        """See that the server which began first ends in time; then the next."""
+        port.timer = None
+        for pid, server in list(port.running.items()):
+            if server.hurried or port.plan.max_time is None:
+                continue
+            left = port.plan.max_time - server.seconds
+            if left > 0:
+                port.timer = self.timers.after(left, partial(self._time_the_oldest, port))
+                return
+            self._end_one(pid, "max_time")
 
     # -- opening, reloading, ending --
 
     def _open(self, plans: Iterable[Plan]) -> None:
         for plan in plans:
             try:
-                port = opened(plan)
+                port = opened(plan, self.handed)
             except OSError as error:
                 log.event("FAIL", None, (plan.log_place[0], "err"), service=plan.name, why=error.strerror)
                 continue
             self.ports.append(port)
             port.log_listening()
+
+    def _tell_unclaimed(self) -> None:
+        for what in self.handed.left():
+            log.event("warning", text=f"we were given a socket called {what}, and no service has that id and kind")
+
+    def _dump(self) -> None:
+        """The state, into the file that was named, or the log."""
+        from . import state
+        text = state.lines(self.ports, self.leaving, self.doors.shut_out, self.started)
+        if self.dump is None:
+            for line in text:
+                log.event("state", text=line)
+            return
+        try:
+            state.write(self.dump, text)
+        except OSError as error:
+            log.event("warning", text=f"cannot write the state to {self.dump}: {error.strerror}")
 
     def _reload(self) -> None:
         notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -231,6 +435,8 @@ class SuperServer:
         for port in old.values():
             self._leave(port)
             port.close()
+            if port.handed and port.sock is not None:
+                self.handed.give_back(port.plan.name, port.sock)
         self._open(new)
         log.event("reload", services=len(self.ports), kept=kept, new=len(new), gone=len(old),
                   **{"refused": ",".join(plan.name for plan in stale)} if stale else {})
@@ -240,14 +446,34 @@ class SuperServer:
         if port.plan.wait != plan.wait:
             self._leave(port)
             return port.split(plan)
-        port.plan = plan
+        before, port.plan = port.plan, plan
         port.prepare()
+        if port.timer is not None:
+            port.timer.cancel()
+        self._time_the_oldest(port)
+        self._end_the_denied(port, before)
         return port
+
+    def _end_the_denied(self, port: Port, before: Plan) -> None:
+        """End the conversations with those whom the new plan does not let in, as xinetd.8 promises."""
+        plan = port.plan
+        peers = {pid: server.peer for pid, server in port.running.items() if server.peer is not None}
+        if peers and plan.hours != before.hours and self.doors.closed(plan) == "time":
+            for pid in peers:
+                self._end_one(pid, "time")
+        elif peers and plan.needs_names:
+            self.asking.add(spawn.aside(partial(_denied, plan, peers), self.pen))
+        else:
+            for pid in [pid for pid, peer in peers.items() if plan.denies(peer)]:
+                self._end_one(pid, ADDRESS)
 
     def _leave(self, port: Port) -> None:
         """A service that is no longer wanted: nobody new, but who is talking may finish."""
-        self.watch.off(port.sock.fileno())
+        if port.sock is not None:
+            self.watch.off(port.sock.fileno())
         port.watched = False
+        if port.reception is not None:
+            port.reception.close()
         if port.plan.wait:              # it accepts by itself, and would go on
             port.until = time.monotonic() + self.grace + PAUSE
             port.signal(signal.SIGTERM)
@@ -272,31 +498,45 @@ class SuperServer:
                 port.signal(signal.SIGKILL)
 
     def _drain(self, word: str) -> str:
-        """Close every socket, let servers finish within the grace, then end them; a second signal ends them at once."""
+        """Close every socket, let servers finish within the grace, then end them; a second signal ends them at once.
+
+        SIGQUIT leaves them alone, who may go on without us.  As process 1 we see every orphan out as well.
+        """
         notify("STOPPING=1")
         for port in self.ports:
+            if word == "SIGQUIT":
+                port.close()
+                continue
             self._leave(port)
             port.close()
         self.ports = []
+        if word == "SIGQUIT":
+            return word
         for number, seconds in ((0, self.grace), (signal.SIGTERM, PAUSE), (signal.SIGKILL, PAUSE)):
             hurry = self._told_again()
-            for port in self.leaving:
-                port.signal(signal.SIGKILL if hurry else number)
+            self._signal_all(signal.SIGKILL if hurry else number)
             end = time.monotonic() + seconds
-            while self.leaving and self._told_again() == hurry and (left := end - time.monotonic()) > 0:
+            while not self._is_empty() and self._told_again() == hurry and (left := end - time.monotonic()) > 0:
                 self._look(left * 1000)
         return word
 
+    def _signal_all(self, number: int) -> None:
+        for port in self.leaving:
+            port.signal(number)
+        if number and os.getpid() == 1 and not self.alone:
+            os.kill(-1, number)         # all that is left in the container
+
+    def _is_empty(self) -> bool:
+        """Is nobody left to wait for?"""
+        return not self.leaving and (self.alone or os.getpid() != 1)
+
     def _told_again(self) -> bool:
         """Were we told to stop once more?"""
-        return any(word != "SIGHUP" for word in self.watch.told)
+        return any(word in ENDING for word in self.watch.told)
 
 
-def _why_not(port: Port, peer: Address) -> str:
-    """Why this caller is turned away, or nothing; who may come by name is asked later."""
-    plan = port.plan
-    if plan.instances is not None and len(port.running) >= plan.instances:
-        return "service_limit"
-    if plan.per_source is not None and port.from_source(peer) >= plan.per_source:
-        return "per_source_limit"
-    return REFUSED if not plan.needs_names and plan.denies(peer) else ""
+def _denied(plan: Plan, peers: dict[int, Address], tell: spawn.Tell) -> None:
+    """Tell which of these are denied: names may have to be looked up, and others wait meanwhile."""
+    for pid, peer in peers.items():
+        if plan.denies(peer):
+            tell(f"denied {pid}")

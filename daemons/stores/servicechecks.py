@@ -242,6 +242,10 @@ def peers(draft: Draft) -> None:
             if is_name(pattern) and draft.names.is_network(pattern):
                 draft.refuse(f"{slot}: {pattern} is the name of a network in {draft.names.networks}, which is not "
                              "supported: write its address", slot)
+        named = [one for one in patterns if is_name(one)]
+        if named and (entry.socket_type == "dgram" or entry.is_sensor):
+            draft.refuse(f"{slot}: the name {named[0]} cannot be looked up for each "
+                         f"{'caller of a SENSOR' if entry.is_sensor else 'datagram'}: write addresses", slot)
         if entry.protocol == "unix" and slot in draft.lines:
             draft.refuse(f"{slot} cannot be kept on a Unix socket: the rights of its directory decide", slot)
 
