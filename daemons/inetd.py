@@ -74,7 +74,7 @@ def run(options, configurations):
                                      limit=options.limit, dump=options.dump)
     log.event("start", via=inherited.launcher(), model="inetd", listen=_count(len(made), "service"))
     why = server.run()
-    log.event("stop", why=why, seconds=f"{time.monotonic() - began:.3f}", conversations=server.started)
+    log.event("stop", why=why, seconds=f"{time.monotonic() - began:.3f}", conversations=server.servers.started)
     if why == "nothing":
         raise Nothing(f"none of {_count(len(made), 'service')} could listen; the log says why")
     return 0

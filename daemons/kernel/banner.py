@@ -17,7 +17,7 @@ def say(sock: socket.socket, path: str) -> str:
 
 
 def words(sock: socket.socket, text: bytes) -> bool:
-    """Send them, without waiting for the caller; False if he did not take them all.  If he is gone, nothing is missed."""
+    """Send them without waiting; False if the caller did not take them all.  If he is gone, nothing is missed."""
     try:
         return sock.send(text, socket.MSG_DONTWAIT) == len(text)
     except BlockingIOError:

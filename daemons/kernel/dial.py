@@ -61,7 +61,7 @@ def name_of(host: str) -> str | None:
 
 
 def claimed_name(host: str) -> str:
-    """As name_of, but tells the failures apart as libwrap does: "unknown" has no name, "paranoid" one that is not his."""
+    """As name_of, but as libwrap says it: "unknown" for who has no name, "paranoid" for who has one that is not his."""
     try:
         socket.getnameinfo((host, 0), socket.NI_NAMEREQD)
     except OSError:

@@ -7,7 +7,7 @@ Span = tuple[int, int]
 
 
 def within(spans: Iterable[Span], seconds: float) -> bool:
-    """Does this moment, in seconds since 1970, lie in one of the spans?  Both ends do; 1320 to 360 goes over midnight."""
+    """Is this moment, in seconds since 1970, in one of the spans?  Both ends are; 1320 to 360 goes over midnight."""
     now = time.localtime(seconds)
     minute = now.tm_hour * 60 + now.tm_min
     return any(first <= minute <= last if first <= last else minute >= first or minute <= last

@@ -31,7 +31,8 @@ class HostsFiles:
 
     def why_not(self, caller: Caller) -> str:
         """Why this caller may not come in, or nothing."""
-        return why_not(*self.rules(), caller)
+        allow, deny = self.rules()
+        return why_not(allow, deny, caller)
 
 
 def patterns(path: str) -> list[str]:
