@@ -21,7 +21,6 @@ from .watch import Watch
 
 BATCH = 32              # callers taken from one socket before the others get their turn
 PAUSE = 1.0             # seconds without accepting after the machine ran out of something
-ASKING = 16             # refused callers whose users are asked for at a time
 
 
 class Callers:
@@ -83,12 +82,11 @@ class Callers:
             self._say(port, sock, plan.banner_fail)
         if plan.banner or plan.banner_fail or answer:
             banner.last(sock)
-        if plan.identify is not None and "USERID" in plan.log_failure and len(self.servers.asking) < ASKING:
+        if plan.identify is not None and "USERID" in plan.log_failure:
             ask, local = plan.identify, local_of(sock)
-            self.servers.asking.add(spawn.aside(lambda _: port.log_refusal(why, peer, ask(peer, local)),
-                                                self.servers.pen, sock))
-        else:
-            port.log_refusal(why, peer)
+            if self.servers.aside(lambda _: port.log_refusal(why, peer, ask(peer, local)), sock):
+                return
+        port.log_refusal(why, peer)
 
     def _say(self, port: Port, sock: socket.socket, path: str) -> None:
         why = banner.say(sock, path)

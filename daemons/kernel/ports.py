@@ -239,8 +239,8 @@ class Port:
             return False
         server.hurried = True
         self.signal_one(pid, signal.SIGTERM)
-        log.event("ended", None, (self.plan.log_place[0], ""), service=self.plan.name, pid=pid, why=why,
-                  **{} if server.peer is None else {"from_": server.peer})
+        whose = {} if server.peer is None else {"from_": server.peer}
+        log.event("ended", None, (self.plan.log_place[0], ""), service=self.plan.name, pid=pid, **whose, why=why)
         return True
 
     def close(self) -> None:

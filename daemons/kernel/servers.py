@@ -2,15 +2,22 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 
 from . import spawn
 from .addresses import Address
 from .admission import ADDRESS, Doors
+from .hours import within
 from .ports import Plan, Port, Server
 from .timers import Timers
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+ASKING = 16             # processes at a time that find something out for us
 MERCY = 5.0             # seconds that one server has to end when it is told to
 
 
@@ -79,14 +86,14 @@ class Servers:
             elif word == "carried":
                 self.carried[int(pid)] = text
             elif word == "denied":
-                self._end_one(int(text), ADDRESS)
+                for port in self.ports():
+                    self._end(port, int(text), ADDRESS)
 
-    def _end_one(self, pid: int, why: str) -> None:
+    def _end(self, port: Port, pid: int, why: str) -> None:
         """Tell a server to end, and see that it does."""
-        for port in self.ports():
-            server = port.running.get(pid)
-            if server is not None and port.end(pid, why):
-                self.timers.after(MERCY, partial(self._kill, port, pid, server))
+        server = port.running.get(pid)
+        if server is not None and port.end(pid, why):
+            self.timers.after(MERCY, partial(self._kill, port, pid, server))
 
     def _kill(self, port: Port, pid: int, server: Server) -> None:
         if port.running.get(pid) is server:
@@ -102,24 +109,38 @@ class Servers:
             if left > 0:
                 port.timer = self.timers.after(left, partial(self.time_the_oldest, port))
                 return
-            self._end_one(pid, "max_time")
+            self._end(port, pid, "max_time")
 
     def end_the_denied(self, port: Port, before: Plan) -> None:
         """End the conversations with those whom the new plan does not let in, as xinetd.8 promises."""
         plan = port.plan
         peers = {pid: server.peer for pid, server in port.running.items() if server.peer is not None}
-        if peers and plan.hours != before.hours and self.doors.closed(plan) == "time":
+        late = plan.hours != before.hours and bool(plan.hours) and not within(plan.hours, time.time())
+        if late:
             for pid in peers:
-                self._end_one(pid, "time")
-        elif peers and plan.needs_names:
-            self.asking.add(spawn.aside(partial(_denied, plan, peers), self.pen))
+                self._end(port, pid, "time")
+        elif peers and plan.needs_names and self.aside(partial(_tell_denied, plan, peers)):
+            return
         else:
-            for pid in [pid for pid, peer in peers.items() if plan.denies(peer)]:
-                self._end_one(pid, ADDRESS)
+            for pid in _denied(plan, peers):
+                self._end(port, pid, ADDRESS)
+
+    def aside(self, work: Callable[[spawn.Tell], None], sock: "socket.socket | None" = None) -> bool:
+        """Have something found out while others need not wait for it; False if there is no process to be had."""
+        if len(self.asking) >= ASKING:
+            return False
+        try:
+            self.asking.add(spawn.aside(work, self.pen, sock))
+        except OSError:
+            return False
+        return True
 
 
-def _denied(plan: Plan, peers: dict[int, Address], tell: spawn.Tell) -> None:
-    """Tell which of these are denied: names may have to be looked up, and others wait meanwhile."""
-    for pid, peer in peers.items():
-        if plan.denies(peer):
-            tell(f"denied {pid}")
+def _denied(plan: Plan, peers: dict[int, Address]) -> list[int]:
+    return [pid for pid, peer in peers.items() if plan.denies(peer)]
+
+
+def _tell_denied(plan: Plan, peers: dict[int, Address], tell: spawn.Tell) -> None:
+    """Names may have to be looked up."""
+    for pid in _denied(plan, peers):
+        tell(f"denied {pid}")
