@@ -162,10 +162,10 @@ class SuperServer:
         """Serve these plans from now on, and those of the `refused` as they were."""
         taken = {plan.socket for plan in plans}
         stale = [port.plan for port in self.ports if port.plan.name in refused and port.plan.socket not in taken]
-        old = {port.plan.socket: port for port in self.ports}
+        old = {("handed", port.plan.name) if port.handed else port.plan.socket: port for port in self.ports}
         self.ports, new = [], []
         for plan in plans + stale:
-            port = old.pop(plan.socket, None)
+            port = old.pop(("handed", plan.name), None) or old.pop(plan.socket, None)
             if port is None:
                 new.append(plan)
             else:

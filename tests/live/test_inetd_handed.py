@@ -20,7 +20,10 @@ folder, python = inetds.folder, inetds.python
 # become the command with the sockets that are open as descriptors 3 and up, as a service manager would
 HAND_OVER = """
 import os, sys
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=sys.argv[1], LISTEN_FDNAMES=sys.argv[2])
+for number, fd in enumerate(map(int, sys.argv[1].split(":")), 3):
+    os.dup2(fd, number)
+    os.close(fd)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(number - 2), LISTEN_FDNAMES=sys.argv[2])
 os.execv(sys.argv[3], sys.argv[3:])
 """
 SEEN = """
@@ -45,12 +48,8 @@ def hand():
     def handed(sockets):
         kept.extend(sockets.values())
         where = [sock.fileno() for sock in sockets.values()]
-        shift = " ".join(f"{number}<&{fd}" for number, fd in enumerate(where, 3))
-        script = f'exec {shift}; exec "$@"'
-        for sock in sockets.values():
-            sock.set_inheritable(True)
-        return {"prefix": ["sh", "-c", script, "sh", sys.executable, "-c", HAND_OVER, str(len(where)),
-                           ":".join(sockets)], "pass_fds": where}
+        return {"prefix": [sys.executable, "-c", HAND_OVER, ":".join(map(str, where)), ":".join(sockets)],
+                "pass_fds": where}
 
     yield handed
     for sock in kept:
@@ -176,8 +175,8 @@ def test_a_service_that_waits_is_called_and_then_told_to_end(address, python):
 
 
 def test_internal_and_redirected_services_run_by_hand_too(address, other):
-    echo = service("echo", address, None, type="INTERNAL UNLISTED", user=inetds.ME)
-    assert by_hand("echo", echo.replace(f"    user = {inetds.ME}\n", "", 1), b"hello\n")[::2] == ("hello\n", 0)
+    echo = service("echo", address, None, type="INTERNAL UNLISTED")
+    assert by_hand("echo", echo, b"hello\n")[::2] == ("hello\n", 0)
     with socket.create_server((HOST, 0)) as server:
         text = service("away", address, None, redirect=f"{HOST} {server.getsockname()[1]}")
         here, there = socket.socketpair()
@@ -191,7 +190,9 @@ def test_internal_and_redirected_services_run_by_hand_too(address, other):
             with server.accept()[0] as called:
                 here.sendall(b"question")
                 assert called.recv(100) == b"question"
-            assert here.recv(100) == b"" and child.first.wait(20) == 0
+            assert here.recv(100) == b""
+            here.shutdown(socket.SHUT_WR)
+            assert child.first.wait(20) == 0
             child.end()
 
 
@@ -213,7 +214,8 @@ def test_as_process_1_it_ends_orphans_with_the_rest_and_needs_no_folder_of_its_o
     script = "(trap${IFS}''${IFS}HUP;exec${IFS}setsid${IFS}sleep${IFS}1000)&echo;exit"
     empty = 'mount -t tmpfs none /run && exec "$@"'      # no /run/fd0, nor anything else
     prefix = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "sh", "-c", empty, "sh"]
-    with Inetd(service("leaves", address, "/bin/sh", "-c", script, stderr="log"), "--grace=0.1", prefix=prefix) as outer:
+    text = service("leaves", address, "/bin/sh", "-c", script, stderr="log")
+    with Inetd(text, "--grace=0.1", prefix=prefix) as outer:
         [inetd] = outer.children()
         with clients.connect(address) as sock:
             assert sock.recv(1) == b"\n"
@@ -225,8 +227,8 @@ def test_as_process_1_it_ends_orphans_with_the_rest_and_needs_no_folder_of_its_o
 
 
 def test_told_to_quit_it_leaves_conversations_to_themselves(address):
-    with Inetd(defaults(log_on_success="PID") + service("cat", address, "/bin/cat")) as inetd:
-        with clients.connect(address) as sock:
-            assert said_and_heard(sock)
-            assert inetd.end(signal.SIGQUIT) == 0
-            assert said_and_heard(sock) and not machine.listeners("stream", address)
+    text = defaults(log_on_success="PID") + service("cat", address, "/bin/cat")
+    with Inetd(text) as inetd, clients.connect(address) as sock:
+        assert said_and_heard(sock)
+        assert inetd.end(signal.SIGQUIT) == 0
+        assert said_and_heard(sock) and not machine.listeners("stream", address)
