@@ -19,6 +19,10 @@ class Handed:
     def __init__(self, sockets: list[tuple[str, socket.socket]] | None = None) -> None:
         self.sockets = sockets or []
 
+    def has(self, name: str, sort: str) -> bool:
+        """Is there a socket for such a service?"""
+        return any(known == name and fits(sock, sort) for known, sock in self.sockets)
+
     def take(self, name: str, sort: str) -> socket.socket | None:
         """The socket for a service, if it is of the kind that the service wants and awaits callers."""
         for place, (known, sock) in enumerate(self.sockets):

@@ -165,7 +165,9 @@ class SuperServer:
         old = {("handed", port.plan.name) if port.handed else port.plan.socket: port for port in self.ports}
         self.ports, new = [], []
         for plan in plans + stale:
-            port = old.pop(("handed", plan.name), None) or old.pop(plan.socket, None)
+            port = old.pop(("handed", plan.name), None)
+            if port is None and not self.handed.has(plan.name, plan.sort):
+                port = old.pop(plan.socket, None)
             if port is None:
                 new.append(plan)
             else:

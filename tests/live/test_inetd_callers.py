@@ -42,12 +42,12 @@ def test_banners_are_said_to_everybody_and_to_who_is_let_in(address, banners):
 def test_a_refusal_arrives_though_the_caller_has_said_something(address, banners, rule):
     rules = {"only_from": {"only_from": "10.0.0.0"}, "name": {"only_from": "host.invalid"},
              "instances": {"instances": "1"}}[rule]
-    with Inetd(service("cat", address, "/bin/cat", log_on_failure="HOST", **rules, **banners)) as inetd:
-        with clients.connect(address) as first:
-            if rule == "instances":
-                assert first.recv(100).startswith(b"banner\r\n")
-            assert clients.converse(address, b"hello") == b"banner\r\nbanner_fail\r\n"
-            inetd.log.wait_for("FAIL service=cat")
+    text = service("cat", address, "/bin/cat", log_on_failure="HOST", **rules, **banners)
+    with Inetd(text) as inetd, clients.connect(address) as first:
+        if rule == "instances":
+            assert first.recv(100).startswith(b"banner\r\n")
+        assert clients.converse(address, b"hello") == b"banner\r\nbanner_fail\r\n"
+        inetd.log.wait_for("FAIL service=cat")
 
 
 def test_a_banner_that_is_not_there_is_our_mistake_and_keeps_nobody_out(address, banners, folder):

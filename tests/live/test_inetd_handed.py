@@ -147,11 +147,11 @@ def test_the_state_is_told_in_a_file_that_nobody_can_redirect(address, folder):
 
 # ------------------------------------------------------------------ one service by hand
 
-def by_hand(name, text, said=b"", *options, **keywords):
+def by_hand(name, text, said=b""):
     """What --run=NAME says to stdout and stderr, and its exit status."""
     folder = processes.new_folder("run")
-    argv = command(folder, text, f"--run={name}", "--log=stderr", "--hosts-deny=/nonexistent", *options)
-    done = subprocess.run(argv, **({"input": said} | keywords), check=False, capture_output=True, timeout=30, cwd=folder,
+    argv = command(folder, text, f"--run={name}", "--log=stderr", "--hosts-deny=/nonexistent")
+    done = subprocess.run(argv, input=said, check=False, capture_output=True, timeout=30, cwd=folder,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
     return done.stdout.decode(), done.stderr.decode(), done.returncode
 
@@ -202,7 +202,8 @@ def test_internal_and_redirected_services_run_by_hand_too(address, other):
     ("cat", "user = no-such-user", "no service with this id can run here; there are none"),
 ])
 def test_what_cannot_be_run_is_said(address, name, extra, why):
-    text = service("cat", address, "/bin/cat", **({"user": None} if "user" in extra else {})).replace("}", f"{extra}\n}}")
+    attributes = {"user": None} if "user" in extra else {}
+    text = service("cat", address, "/bin/cat", **attributes).replace("}", f"{extra}\n}}")
     said, errors, status = by_hand(name, text)
     assert (said, status) == ("", 100) and why in errors
 
