@@ -7,7 +7,6 @@ from functools import cache
 
 from daemons.kernel import access, handed, inherited, log, sockopts, spawn, superserver
 from daemons.kernel.inherited import Nothing
-from daemons.kernel.logfile import LogFile
 from daemons.kernel.options import Misuse
 from daemons.kernel.ports import Plan
 from daemons.kernel.serve import main
@@ -16,7 +15,6 @@ from daemons.kernel.values import count, path, seconds, switch, text
 from daemons.stores import servicefiles
 from daemons.stores.hostsfiles import HostsFiles, patterns
 from daemons.stores.ourprograms import is_ours
-from daemons.wire import identlines, tcpmux
 
 SERVICE = Service(
     "inetd", sockets=(), operands="FILE ...",
@@ -193,6 +191,7 @@ class Maker:
     def _ask(self, peer, local):
         """Who the caller says he is (RFC 1413), or nothing."""
         from daemons.kernel import dial, ends
+        from daemons.wire import identlines
         if not peer.host:
             return ""
         try:
@@ -206,6 +205,7 @@ class Maker:
 
     def _choose(self, line):
         """Which service a caller of tcpmux means, and what he is told if he is let in, and if not."""
+        from daemons.wire import tcpmux
         name = tcpmux.wanted(line)
         if name == tcpmux.HELP:
             return "", b"", tcpmux.listed(sorted(entry.name for entry in self.muxed.values()))
@@ -251,6 +251,7 @@ def _options_for_ours(entry):
 
 
 def _log_file(path, soft, hard):
+    from daemons.kernel.logfile import LogFile
     return LogFile(path, soft, hard, lambda text: log.event("logfile", text=text))
 
 

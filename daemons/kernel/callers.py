@@ -14,7 +14,6 @@ from .accepting import SHORT
 from .addresses import Address, address, local_of, peer_of
 from .admission import Doors, why_not_in_time
 from .ports import Port, Server
-from .reception import Reception
 from .servers import Servers
 from .timers import Timers
 from .watch import Watch
@@ -178,6 +177,7 @@ class Callers:
     def _receive(self, port: Port, sock: socket.socket, peer: Address) -> str:
         """Hear what this caller wants; why not, if nobody can."""
         if port.reception is None:
+            from .reception import Reception  # only where somebody has to say what he wants
             port.reception = Reception(self.watch, self.timers, partial(self._chosen, port),
                                        lambda peer, why: port.log_refusal(why, peer))
         if port.reception.is_full():

@@ -11,18 +11,19 @@ from .addresses import Address
 from .handed import Handed
 from .hours import Span
 from .limits import OnceAMinute
-from .logfile import LogFile
 from .models import how_it_died
-from .reception import Reception
 from .service import Event
 from .sockopts import Chosen
 from .spawn import Command
-from .timers import Timer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from typing import Protocol
+
+    from .logfile import LogFile
+    from .reception import Reception
+    from .timers import Timer
 
     class Check(Protocol):
         """What takes time to find out about a caller, so that his own process does."""
@@ -84,7 +85,7 @@ class Plan:
                  choose: "Choose | None" = None, banners: tuple[str, str, str] = ("", "", ""),
                  options: Chosen | None = None, log_success: Set[str] = frozenset(),
                  log_failure: Set[str] = frozenset(), log_place: tuple[str, str] = ("", ""),
-                 log_file: LogFile | None = None) -> None:
+                 log_file: "LogFile | None" = None) -> None:
         self.name, self.where, self.sort, self.command, self.family = name, where, sort, command, family
         self.wait, self.only_from, self.no_access = wait, only_from, list(no_access)
         self.hours, self.max_load = hours, max_load
@@ -144,8 +145,8 @@ class Port:
         self.second, self.begun = 0.0, 0
         self.complaints: Complaints | None = None
         self.until = 0.0                # when a server that was told to end must have ended
-        self.timer: Timer | None = None     # for the oldest server, if max_time limits it
-        self.reception: Reception | None = None
+        self.timer: "Timer | None" = None     # for the oldest server, if max_time limits it
+        self.reception: "Reception | None" = None
         self.prepare()
 
     def prepare(self) -> None:
@@ -188,7 +189,7 @@ class Port:
 
     def wanted(self, now: float) -> bool:
         """May somebody call now?"""
-        return now >= self.paused_until and not (self.plan.wait and self.running) and self.sock is not None
+        return now >= self.paused_until and not (self.plan.wait and self.running)
 
     def open(self) -> bool:
         """Is it not pausing, where callers come without a socket of its own?"""

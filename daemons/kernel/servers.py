@@ -22,10 +22,11 @@ MERCY = 5.0             # seconds that one server has to end when it is told to
 
 
 class Servers:
-    """All servers, through `ports()`, the Ports that have them."""
+    """All servers, each of which a Port has among its running ones."""
 
-    def __init__(self, timers: Timers, doors: Doors, ports: Callable[[], list[Port]]) -> None:
-        self.timers, self.doors, self.ports = timers, doors, ports
+    def __init__(self, timers: Timers, doors: Doors) -> None:
+        self.timers, self.doors = timers, doors
+        self.port_of: dict[int, Port] = {}
         self.started, self.alone = 0, True      # alone: without any child, our own or left to us as process 1
         self.asking: set[int] = set()           # processes that find something out for us
         self.refused: dict[int, str] = {}       # children that turned their caller away, and why
@@ -38,6 +39,7 @@ class Servers:
         self.started += 1
         self.doors.total += 1
         port.running[pid] = server
+        self.port_of[pid] = port
         if port.plan.max_time is not None and port.timer is None:
             self.time_the_oldest(port)
 
@@ -56,9 +58,9 @@ class Servers:
                 self.asking.discard(pid)
                 self._read_ledger()
                 continue
-            for port in self.ports():      # in none: an orphan that was left to us as process 1
-                if pid in port.running:
-                    self._ended(port, pid, status)
+            port = self.port_of.pop(pid, None)
+            if port is not None:        # else an orphan that was left to us as process 1
+                self._ended(port, pid, status)
 
     def _ended(self, port: Port, pid: int, status: int) -> None:
         server = port.running.pop(pid)
@@ -86,7 +88,8 @@ class Servers:
             elif word == "carried":
                 self.carried[int(pid)] = text
             elif word == "denied":
-                for port in self.ports():
+                port = self.port_of.get(int(text))
+                if port is not None:
                     self._end(port, int(text), ADDRESS)
 
     def _end(self, port: Port, pid: int, why: str) -> None:

@@ -49,7 +49,7 @@ class SuperServer:
         self.ports: list[Port] = []
         self.leaving: list[Port] = []   # whose service is gone while its servers still talk
         self.watch, self.timers = Watch(), Timers()
-        self.servers = Servers(self.timers, self.doors, lambda: self.ports + self.leaving)
+        self.servers = Servers(self.timers, self.doors)
         self.callers = Callers(self.watch, self.timers, self.doors, self.servers, self._behind)
 
     # -- the loop --
@@ -90,7 +90,7 @@ class SuperServer:
         now = time.monotonic()
         for port in self.ports:
             wanted = port.wanted(now)
-            if port.sock is None or wanted == port.watched:
+            if wanted == port.watched or port.sock is None:
                 continue
             if wanted:
                 self.watch.on(port.sock.fileno(), partial(self.callers.called, port, port.sock))

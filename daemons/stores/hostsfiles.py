@@ -1,8 +1,11 @@
 """/etc/hosts.allow and /etc/hosts.deny, read again when they have changed."""
 
 import os
+import time
 
-from ..wire.hostsaccess import Caller, Rule, parse, why_not
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..wire.hostsaccess import Caller, Rule
 
 LARGEST = 1 << 20       # octets in a file
 
@@ -10,15 +13,22 @@ Stamp = tuple[int, int, int] | None
 
 
 class HostsFiles:
-    """The rules of both files; a file that is not there has none, and one that cannot be read keeps everybody out."""
+    """The rules of both files; a file that is not there has none, and one that cannot be read keeps everybody out.
 
-    def __init__(self, allow: str = "/etc/hosts.allow", deny: str = "/etc/hosts.deny") -> None:
-        self.paths = allow, deny
+    They are looked at every `look` seconds, since that would cost each connection more than all else that is checked.
+    """
+
+    def __init__(self, allow: str = "/etc/hosts.allow", deny: str = "/etc/hosts.deny", look: float = 1.0) -> None:
+        self.paths, self.look, self._next = (allow, deny), look, 0.0
         self._stamps: list[Stamp] = [None, None]
-        self._rules: list[list[Rule]] = [[], []]
+        self._rules: list[list["Rule"]] = [[], []]
 
-    def rules(self) -> list[list[Rule]]:
+    def rules(self) -> "list[list[Rule]]":
         """The rules of hosts.allow and of hosts.deny, as they are now."""
+        now = time.monotonic()
+        if now < self._next:
+            return self._rules
+        self._next = now + self.look
         for place, path in enumerate(self.paths):
             stamp = _stamp(path)
             if stamp != self._stamps[place]:
@@ -29,8 +39,9 @@ class HostsFiles:
         """Do they keep nobody out?"""
         return not any(self.rules())
 
-    def why_not(self, caller: Caller) -> str:
+    def why_not(self, caller: "Caller") -> str:
         """Why this caller may not come in, or nothing."""
+        from ..wire.hostsaccess import why_not
         allow, deny = self.rules()
         return why_not(allow, deny, caller)
 
@@ -50,13 +61,18 @@ def _stamp(path: str) -> Stamp:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _read(path: str) -> list[Rule]:
+def _read(path: str) -> "list[Rule]":
     try:
-        return parse(_text(path))
+        text = _text(path)
     except FileNotFoundError:
         return []
     except OSError as error:
+        from ..wire.hostsaccess import Rule
         return [Rule(0, [], [], "", f"cannot be read: {error.strerror}")]
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.split("\n")):
+        return []                       # as on most machines, which need not know the language
+    from ..wire.hostsaccess import parse
+    return parse(text)
 
 
 def _text(path: str) -> str:

@@ -9,7 +9,6 @@ that would run a command (spawn, twist) or change how the server runs: that is n
 """
 
 from collections.abc import Callable, Iterable
-from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 
 UNKNOWN, PARANOID = "unknown", "paranoid"       # what somebody is called whose name is not known, or not confirmed
@@ -186,5 +185,6 @@ def _is(word: str, text: str) -> bool:
     if word.endswith("."):
         return text.startswith(word)
     if "*" in word or "?" in word:
+        from fnmatch import fnmatchcase  # regular expressions: only for who uses them
         return fnmatchcase(text, word.replace("[", "[[]"))
     return word == text

@@ -4,13 +4,14 @@ import os
 
 import pytest
 
+from daemons.stores import hostsfiles
 from daemons.stores.hostsfiles import HostsFiles, patterns
 from daemons.wire.hostsaccess import UNKNOWN, Caller
 
 
 @pytest.fixture
 def files(tmp_path):
-    return HostsFiles(str(tmp_path / "allow"), str(tmp_path / "deny"))
+    return HostsFiles(str(tmp_path / "allow"), str(tmp_path / "deny"), look=0)
 
 
 def who():
@@ -33,6 +34,18 @@ def test_a_change_is_seen_and_so_is_the_end_of_a_file(files, tmp_path):
     assert files.why_not(who()) == "hosts.deny:1"
     os.unlink(tmp_path / "deny")
     assert files.are_empty()
+
+
+def test_the_files_are_looked_at_now_and_then(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(hostsfiles.time, "monotonic", lambda: now[0])
+    files = HostsFiles(str(tmp_path / "allow"), str(tmp_path / "deny"))
+    assert files.are_empty()
+    (tmp_path / "deny").write_text("ALL: ALL\n")
+    now[0] = 100.9
+    assert files.are_empty()
+    now[0] = 101.0
+    assert not files.are_empty()
 
 
 def test_a_file_that_cannot_be_read_keeps_everybody_out(files, tmp_path):
