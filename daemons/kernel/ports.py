@@ -145,8 +145,8 @@ class Port:
         self.second, self.begun = 0.0, 0
         self.complaints: Complaints | None = None
         self.until = 0.0                # when a server that was told to end must have ended
-        self.timer: "Timer | None" = None     # for the oldest server, if max_time limits it
-        self.reception: "Reception | None" = None
+        self.timer: Timer | None = None     # for the oldest server, if max_time limits it
+        self.reception: Reception | None = None
         self.prepare()
 
     def prepare(self) -> None:

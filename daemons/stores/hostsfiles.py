@@ -21,7 +21,7 @@ class HostsFiles:
     def __init__(self, allow: str = "/etc/hosts.allow", deny: str = "/etc/hosts.deny", look: float = 1.0) -> None:
         self.paths, self.look, self._next = (allow, deny), look, 0.0
         self._stamps: list[Stamp] = [None, None]
-        self._rules: list[list["Rule"]] = [[], []]
+        self._rules: list[list[Rule]] = [[], []]
 
     def rules(self) -> "list[list[Rule]]":
         """The rules of hosts.allow and of hosts.deny, as they are now."""

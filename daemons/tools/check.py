@@ -111,6 +111,10 @@ def traps(entry):
         yield "with flags = IPv6 xinetd takes IPv4 as well (our inetd does not): say bind = ADDRESS to be sure"
     if (entry.bind or "").startswith("/"):
         yield "xinetd has no Unix sockets and drops this service; our inetd and systemd have them"
+    for slot, value in (("max_time", entry.max_time), ("leaky_bucket", entry.leaky_bucket), ("tls", entry.tls),
+                        ("proxy_protocol", entry.proxy_protocol), ("pass", "listen_fds" in entry.passes)):
+        if value:
+            yield f"xinetd does not know {slot}, and runs the service without it"
     for name, value in entry.env.items():
         if "$" in value:
             yield f"env {name}={value} is taken as it stands: nothing after a '$' is filled in"

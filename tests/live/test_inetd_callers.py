@@ -200,7 +200,7 @@ def test_hosts_allow_and_deny_are_asked_by_the_programs_name(address, hosts, all
 
 
 def test_a_change_of_hosts_deny_counts_soon(address, hosts):
-    with Inetd(service("echo", address, "/bin/echo", "hello"), *hosts()):
+    with Inetd(service("echo", address, "/bin/echo", "hello", cps="10000 1"), *hosts()):
         assert asked(address) == "hello\n"
         hosts("", "echo: 127.")
         machine.until(lambda: asked(address) == "", what="refusal")
