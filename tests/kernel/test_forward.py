@@ -29,7 +29,7 @@ def through():
     def started(*argv):
         server = spawn.Command(argv[0], list(argv), {})
         command = spawn.Command("behind", ["behind"], {"REMOTE_HOST": "192.0.2.1"},
-                                work=forward.behind(Shouting, server, 10.0))
+                                work=forward.behind(lambda beneath: Shouting(beneath.sock), server, 10.0))
         ours, theirs = socket.socketpair()
         ours.settimeout(10)
         pids.append(spawn.spawn(command, theirs, {"PROTO": "TCP"}, None, print))

@@ -132,9 +132,11 @@ TCPDMATCH = shutil.which("tcpdmatch", path="/usr/sbin:/usr/bin")
 
 @pytest.mark.skipif(not TCPDMATCH, reason="tcpdmatch (Debian package tcpd) is not installed")
 @pytest.mark.parametrize("allow, deny", [
-    ("", ""), ("", "ALL: ALL"), ("in.fingerd: 192.0.2.", "ALL: ALL"), ("in.fingerd: 192.0.2.0/255.255.255.0", "ALL: ALL"),
+    ("", ""), ("", "ALL: ALL"), ("in.fingerd: 192.0.2.", "ALL: ALL"),
+    ("in.fingerd: 192.0.2.0/255.255.255.0", "ALL: ALL"),
     ("ALL: ALL EXCEPT 192.0.2.7", "ALL: ALL"), ("ALL: 10. EXCEPT 10.1. EXCEPT 10.1.1.", "ALL: ALL"),
-    ("ALL: KNOWN", "ALL: ALL"), ("ALL: LOCAL", "ALL: ALL"), ("", "ALL: UNKNOWN"), ("", "ALL: 192.0.2.: allow\nALL: ALL"),
+    ("ALL: KNOWN", "ALL: ALL"), ("ALL: LOCAL", "ALL: ALL"), ("", "ALL: UNKNOWN"),
+    ("", "ALL: 192.0.2.: allow\nALL: ALL"),
     ("ALL: 192.0.2.7: deny\nALL: ALL", ""), ("ALL EXCEPT in.fingerd: ALL", "ALL: ALL"), ("ALL: *.2.7", "ALL: ALL"),
 ])
 @pytest.mark.parametrize("address", ["192.0.2.7", "10.1.2.3", "10.1.1.3"])
