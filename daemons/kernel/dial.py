@@ -60,6 +60,15 @@ def name_of(host: str) -> str | None:
     return name if host.partition("%")[0] in found else None
 
 
+def claimed_name(host: str) -> str:
+    """As name_of, but as libwrap says it: "unknown" for who has no name, "paranoid" for who has one that is not his."""
+    try:
+        socket.getnameinfo((host, 0), socket.NI_NAMEREQD)
+    except OSError:
+        return "unknown"
+    return name_of(host) or "paranoid"
+
+
 def call(name: str, port: int, *, seconds: float = 30.0, patience: float = 60.0, source: str | None = None,
          endings: str = "lf") -> Stream:
     """A Stream to the first address of `name` that answers, all attempts within `seconds`.

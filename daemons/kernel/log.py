@@ -12,7 +12,7 @@ import syslog
 import time
 from _thread import RLock  # threading itself would cost every fork its at-fork handler
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from select import POLLOUT, poll
 
 from . import descriptors
@@ -193,13 +193,18 @@ def event(name: str, pid: int | None = None, place: tuple[str, str] = ("", ""), 
     priority = PRIORITIES[place[1] or known.priority]
     if not _state.mask & syslog.LOG_MASK(priority):
         return
-    words = [name]
+    _state.line(priority, worded(name, values), pid, FACILITIES[place[0]] if place[0] else None)
+
+
+def worded(name: str, values: Mapping[str, object]) -> str:
+    """A declared event as its line, without what syslog puts before it; KeyError for a key that was not declared."""
+    known, words = _state.events[name], [name]
     for key, value in values.items():
         key = key.rstrip("_")
         if key not in known.keys:
             raise KeyError(f"event {name} has no key {key}")
         words.append(f"{key}={quoted(value)}")
-    _state.line(priority, " ".join(words), pid, FACILITIES[place[0]] if place[0] else None)
+    return " ".join(words)
 
 
 def crash(error: BaseException, **values: object) -> None:
@@ -277,6 +282,11 @@ def on_stderr() -> bool:
 def fileno() -> int | None:
     """The log's own descriptor, if it has one."""
     return _state.sock.fileno() if _state.sock is not None else None
+
+
+def disconnect() -> None:
+    """Free the log's descriptor; the next line finds the syslogd again."""
+    _state.close()
 
 
 def add_lost(count: int) -> None:

@@ -74,7 +74,7 @@ def place(text: str) -> str:
     return text if text in ("shared", "own") else path(text)
 
 
-def plain(text: str) -> str:
+def name(text: str) -> str:
     """A name of at most 31 octets, in printable ASCII without blanks."""
     if not (text.isascii() and text.isprintable() and 0 < len(text) < 32 and " " not in text):
         raise ValueError(f"not a name of 1 to 31 characters without blanks: {text!r}")
