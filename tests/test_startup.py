@@ -23,3 +23,13 @@ def test_a_module_that_is_not_on_the_list_is_found(monkeypatch):
     service = programs.program("echod").SERVICE
     monkeypatch.setattr(startup, "ALLOWED", [name for name in startup.ALLOWED if name != "syslog"])
     assert startup.beyond(service) == ["syslog"]
+
+
+@pytest.mark.parametrize("arguments, modules", [
+    (["--per-source=3", "--rate=9", "--limits={}"], {"fcntl", "struct", "_struct", "daemons.kernel.limits",
+                                                     "daemons.kernel.limitsfile"}),
+    (["--timeout=30", "--session=60"], set())])
+def test_limits_load_little_and_only_where_they_are_set(monkeypatch, tmp_path, arguments, modules):
+    service = programs.program("echod").SERVICE
+    monkeypatch.setitem(startup.ARGUMENTS, "echod", [word.format(tmp_path / "limits") for word in arguments])
+    assert set(startup.beyond(service)) <= modules and set(startup.loaded(service)) >= modules

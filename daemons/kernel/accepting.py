@@ -226,7 +226,7 @@ class Loop:
         sock.close()
 
     def _tell_refusal(self, peer: Address, why: str) -> None:
-        if self.tell((peer.source, why)) and (self.shared is None or self.shared.told(peer.source, why)):
+        if self.tell((peer.source, why)) and (self.shared is None or self.shared.told(peer.source)):
             log.event("refused", from_=peer, why=why)
 
     def _turn_away(self, sock: socket.socket, peer: Address, why: str) -> None:

@@ -179,7 +179,7 @@ class Datagrams:
     def _refuse(self, name: Name, why: str) -> None:
         self.count[3] += 1
         source = address(name).source
-        if self.tell(source) and (self.shared is None or self.shared.told(source, why)):
+        if self.tell(source) and (self.shared is None or self.shared.told(source)):
             log.event("refused", from_=address(name), why=why)
 
     def summary(self) -> None:

@@ -97,7 +97,10 @@ class Shared:
     def join(self) -> None:
         """See that the table can be used, and take a number for our group in it; raises Unusable, OSError."""
         with self.table:
-            self._keys("")
+            whole = self._keys("")[1]
+            row = self.table.row(whole, self._value) if self.most else None
+            if row is not None:         # from now on all who share the name are counted in it
+                self.table.put(row)
 
     def enter(self, source: str) -> "Hold | None":
         """Count a conversation in; returns what counts it out, if that is to be done.  Raises Crowded."""
@@ -116,13 +119,13 @@ class Shared:
         all_ = self.table.row(whole, self._value) if self.most else self.table.look(whole) if self.present else None
         why = self._over(row, all_)
         if why:
-            raise Crowded(why, self._refuse(row, why))
+            raise Crowded(why, self._refuse(row))
         hold = None
         if self.present:
             at = self.table.claim(key)
             if at is None:
                 self._tell_full()
-                raise Crowded("instances", self._refuse(row, "instances"))
+                raise Crowded("instances", self._refuse(row))
             hold = Hold(self.table, at, key, whole)
             row.now += 1
             if all_ is not None:
@@ -135,20 +138,20 @@ class Shared:
         """The limit that one more would exceed; without one, the beginning is counted."""
         if self.per_source:
             row.allowed = self.per_source
-            if self._full(row, row.key, self.per_source):
+            if self._full(row, self.per_source):
                 return "per-source"
         if self.most and all_ is not None:
             all_.allowed = self.most
-            if self._full(all_, all_.key[:1], self.most):
+            if self._full(all_, self.most):
                 self.table.put(all_)
                 return "instances"
         return None if not self.rate or self._begin(row) else "rate"
 
-    def _full(self, row: "Row", key: bytes, limit: int) -> bool:
+    def _full(self, row: "Row", limit: int) -> bool:
         """Before we refuse, whoever was killed is counted out."""
         if row.now < limit:
             return False
-        row.now = self.table.lives(key)
+        row.now = self.table.lives(row.key)
         return row.now >= limit
 
     def _begin(self, row: "Row") -> bool:
@@ -169,9 +172,9 @@ class Shared:
             with self.table:
                 key, whole = self._keys(source)
                 row, all_ = self.table.look(key), self.table.look(whole)
-                if row is not None and self.per_source and self._full(row, key, self.per_source):
+                if row is not None and self.per_source and self._full(row, self.per_source):
                     return "per-source"
-                if all_ is not None and self.most and self._full(all_, whole[:1], self.most):
+                if all_ is not None and self.most and self._full(all_, self.most):
                     return "instances"
                 return "rate" if row is not None and self._is_fast(row) else None
         except (Unusable, OSError):
@@ -204,17 +207,17 @@ class Shared:
             self._tell_broken(error)
             return False
 
-    def told(self, source: str, why: str) -> bool:
+    def told(self, source: str) -> bool:
         """Note that somebody is refused; is that news for the log, once in a minute for each source?"""
         from .limitsfile import Unusable
         try:
             with self.table:
                 row = self.table.row(self._keys(source)[0], self._value)
-                return self._refuse(row, why) if row is not None else self._tell_full()
+                return self._refuse(row) if row is not None else self._tell_full()
         except (Unusable, OSError) as error:
             return self._tell_broken(error)
 
-    def _refuse(self, row: "Row", why: str) -> bool:
+    def _refuse(self, row: "Row") -> bool:
         now = self.table.clock()
         news = not (row.told and 0 <= now - row.told < MINUTE)
         row.refused = now

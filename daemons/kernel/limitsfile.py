@@ -90,7 +90,7 @@ class LimitsFile:
         self.fd = _open(path) if path else _memory()
         self.key = b""                  # the file's own, which also tells one making of it from the next
         self.mutex = allocate_lock()    # a process' own locks do not keep its threads apart
-        self.next = os.getpid() * 37 % SLOTS
+        self.next = self.pid = 0        # the slot to try next, and the process that tries
         self.moves = 0                  # how often it was removed and we went to another
 
     def __enter__(self) -> "LimitsFile":
@@ -199,14 +199,16 @@ class LimitsFile:
         at, now = self._home(key), self.clock()
         data = self._read(BUCKET, at)
         rows = [Row(at + way, data[way:way + ROW.size]) for way in range(0, BUCKET, ROW.size)]
-        for row in rows:
-            if not row.key.rstrip(b"\0"):
-                return Row(row.at, key + bytes(ROW.size - len(key)))       # nothing was ever forgotten in this bucket
-        worth = [(value, one.used, one.at) for one in rows if (value := spare(one, now)) >= 0]
-        if not worth:
-            return None
-        row = Row(min(worth)[2], key + bytes(ROW.size - len(key)))
-        row.now = sum(1 for _ in self._bearing(key if key[1] else key[:1]))     # it may have been here before
+        new = next((one.at for one in rows if not one.key.rstrip(b"\0")), None)
+        if new is not None and key[1] != WHOLE:
+            return Row(new, key + bytes(ROW.size - len(key)))   # nothing was ever forgotten in this bucket
+        if new is None:
+            worth = [(value, one.used, one.at) for one in rows if (value := spare(one, now)) >= 0]
+            if not worth:
+                return None
+            new = min(worth)[2]
+        row = Row(new, key + bytes(ROW.size - len(key)))
+        row.now = sum(1 for _ in self._bearing(key))    # some may have come while nobody counted
         return row
 
     def put(self, row: Row) -> None:
@@ -230,6 +232,9 @@ class LimitsFile:
 
     def claim(self, key: bytes) -> int | None:
         """Take a slot for a conversation of this process; returns where it is, or None when all are held."""
+        if self.pid != os.getpid():     # each begins somewhere else, children of one parent too
+            self.pid = os.getpid()
+            self.next = self.pid * 37 % SLOTS
         for _ in range(PROBES):
             at = AT_SLOTS + self.next * SLOT
             self.next = (self.next + 1) % SLOTS
@@ -261,14 +266,15 @@ class LimitsFile:
         fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, at)
 
     def lives(self, key: bytes) -> int:
-        """How many conversations of a key go on, by their locks; of a whole group with a key of one octet."""
+        """How many conversations of a key, or of a whole group, go on, by their locks."""
         return sum(1 for at in self._bearing(key) if holder(self.fd, at))
 
     def _bearing(self, key: bytes) -> Iterator[int]:
-        """Where the slots are that bear a key, or a key that begins with this one octet."""
+        """Where the slots are that bear a key, or that of a source in a whole group."""
         data = self._read(SLOT * SLOTS, AT_SLOTS)
         groups = data[::SLOT]
         number = groups.find(key[:1])
+        key = key if key[1:2] != bytes([WHOLE]) else key[:1]
         while number >= 0:
             if data.startswith(key, number * SLOT):
                 yield AT_SLOTS + number * SLOT

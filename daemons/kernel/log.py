@@ -44,7 +44,7 @@ EVENTS = (
     Event("stderr", "warning", "text", "something was written to descriptor 2"),
     Event("start", "info", "via model listen", "the program begins to serve"),
     Event("stop", "info", "why seconds conversations", "the program ends"),
-    Event("pressure", "warning", "why", "the machine has no descriptor, process or memory left for a moment"),
+    Event("pressure", "warning", "why", "no descriptor, process, memory or place in a table is left for a moment"),
     Event("lost", "warning", "count", "log lines that could not be delivered"),
     Event("misuse", "err", "text", "an option, a file or a descriptor is wrong; the program does not start"),
     Event("warning", "warning", "text", "something about the launch or the machine that an administrator should mend"),

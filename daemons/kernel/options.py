@@ -89,8 +89,8 @@ ACCESS = (
     Option("proxy-protocol", proxies, None, "networks (or unix) of proxies, which begin with a PROXY header"),
 )
 LIMITS = (
-    # where nobody says: shared for a connection, and for a listener that has /run/fd0; only limits that are set count
-    Option("limits", place, None, "count what is limited in /run/fd0/limits, in this program, or in a file"),
+    Option("limits", place, None,
+           "count in /run/fd0/limits (default; listeners without it count alone), alone, or in PATH"),
     Option("limit-group", plain, None, "count together with all programs that name this group"),
     Option("penalty-exempt", networks, None, "networks whose failed logins slow nobody down"),
 )

@@ -13,7 +13,7 @@ HEAD = ("GROUP", "SOURCE", "NOW", "ALLOWED", "LOGINS WAIT", "REFUSED")
 
 def main(arguments):
     """Print the table, or forgive a source; returns 0."""
-    parser = Parser("limits", "Show what is counted in the table of limits: conversations now and how many may be, "
+    parser = Parser("limits", "Show what is counted in the table of limits: conversations now and how many may be,\n"
                               "failed logins, and when somebody was last refused.", examples=(
         ("fd0 limits", "everybody who is known"),
         ("fd0 limits 192.0.2.7", "one client, in all programs"),
