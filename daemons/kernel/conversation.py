@@ -232,10 +232,11 @@ def _admit(program: Program, stream: Stream) -> None:
 
 def _tell_refusal(program: Program, stream: Stream, end: End) -> None:
     """Log it, once in a minute for each source: a flood is not to fill the log."""
+    source = stream.peer.source
     if program.limits is not None:
-        news = program.limits.told(stream.peer.source)
+        news = program.limits.told(source)
     else:
-        news = program.tell is None or program.tell((stream.peer.source, str(end)))
+        news = program.tell is None or program.tell((source, str(end)))
     if news:
         log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
 

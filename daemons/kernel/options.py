@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from . import log, sockopts
 from .service import Option, Service
-from .values import choice, count, linger, name, number, path, paths, place, seconds, several, size, switch, text, words
+from .values import choice, count, linger, number, path, paths, place, seconds, several, size, switch, tag, text, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ ACCESS = (
 LIMITS = (
     Option("limits", place, None,
            "count in /run/fd0/limits (default; listeners without it count alone), alone, or in PATH"),
-    Option("limit-group", name, None, "count together with all programs that name this group"),
+    Option("limit-group", tag, None, "count together with all programs that name this group"),
     Option("penalty-exempt", networks, None, "networks whose failed logins slow nobody down"),
 )
 SANDBOX = (
