@@ -120,12 +120,16 @@ def rehearse(program: Program) -> None:
         program.tls.rehearse()
     mute = Program(program.service, program.options, _say_back, None, program.via)
     mute.restricted = False
+    if program.limits is not None:
+        mute.limits = program.limits.rehearsal()
     for _ in range(REHEARSALS):
         ours, theirs = socket.socketpair()
         with theirs:
             theirs.send(b"a line\r\nand more")
             theirs.shutdown(socket.SHUT_WR)
             hold(mute, SocketTransport(ours), Address(), Address(), "").packed()
+    if mute.limits is not None:
+        mute.limits.table.close()
 
 
 def _say_back(stream: Stream, options: Options) -> None:
