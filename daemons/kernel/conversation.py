@@ -36,6 +36,7 @@ class Program:
         self.service, self.options, self.talk, self.answer, self.via = service, options, talk, answer, via
         self.made: tuple[object, ...] = ()      # what the program's setup() returned, as a tuple to call with
         self.restricted = options.only_from is not None or bool(options.no_access)
+        self.replaced: Callable[[], str] | None = None      # a sandbox that holds files by what they were (sandbox.py)
         self.patience = 60.0 if options.timeout is None else options.timeout
 
 

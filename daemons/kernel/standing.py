@@ -7,7 +7,7 @@ import sys
 import time
 
 from . import descriptors, log, privileges
-from .accepting import ENDING, Loop
+from .accepting import ENDING, REPLACED, Loop
 from .conversation import Program
 from .inherited import LISTENER, OWN, Given, name_process
 from .listening import shown
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .sandbox import Layer
 
 RESTART_PAUSE = 1.0     # seconds before a worker that died at once is replaced
+ANEW = 75               # exit status of a worker that asks for one with a new sandbox in its place
 
 
 def serve(program: Program, given: list[Given]) -> int:
@@ -132,7 +133,10 @@ class Workers:
         return self.stopping or "idle"
 
     def _ended(self, place: int, began: float, pid: int, status: int) -> None:
-        if status:
+        anew = os.WIFEXITED(status) and os.WEXITSTATUS(status) == ANEW
+        if anew and not self.closed and not self.stopping:      # it has our sandbox: we must go as well
+            self._stop(REPLACED, signal.SIGTERM)
+        if status and not anew:
             log.event("crash", pid=pid, status=how_it_died(status))
             if time.monotonic() - began < RESTART_PAUSE:
                 time.sleep(RESTART_PAUSE)       # whatever kills it at once must not make us spin
@@ -143,7 +147,11 @@ class Workers:
         """Each worker logs its own."""
 
     def _told(self, number: int, _: object) -> None:
-        self.stopping = signal.Signals(number).name
+        self._stop(signal.Signals(number).name, number)
+
+    def _stop(self, why: str, number: int) -> None:
+        """Have all end, and start none again."""
+        self.stopping = why
         for pid in self.pids:
             try:
                 os.kill(pid, number)
@@ -166,10 +174,9 @@ class Workers:
                 sandbox.confine(self.program, self.given)
             loop = Loop(self.program, self.given, self.activity)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            loop.run()
+            status = ANEW if loop.run() == REPLACED else 0
             loop.summary()
             self.activity.add_served(loop.served)
-            status = 0
         except BaseException as error:          # nothing may climb from a worker into the parent's loop
             log.crash(error)
         finally:
