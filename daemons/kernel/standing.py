@@ -37,6 +37,8 @@ def serve(program: Program, given: list[Given]) -> int:
             descriptors.catch()         # nobody is left who could read it elsewhere
         privileges.limit(options)
         if ours and not anew:
+            if options.chroot is not None:
+                _load_all()
             privileges.become(options.user, options.group, options.chroot, bounded=options.sandbox != "off")
         at = " ".join(_where(one) for one in given)
         layers, extent = _close_in(program, given, ours)
@@ -53,6 +55,14 @@ def serve(program: Program, given: list[Given]) -> int:
         if why == "SIGHUP" and ours:
             _start_anew(given)
     return 0
+
+
+def _load_all() -> None:
+    """Import now what is imported late elsewhere: below a new root there is nothing to import."""
+    import encodings.idna  # noqa: F401 - host names are looked up with it
+    import mmap  # noqa: F401
+
+    from . import access, allowance, dial, landlock, sandbox, seccomp  # noqa: F401
 
 
 def _close_in(program: Program, given: list[Given], ours: bool) -> "tuple[list[Layer], str]":

@@ -142,6 +142,19 @@ def test_a_server_that_became_somebody_else_starts_anew_and_is_closed_in_again(l
     assert [re.search(r"conversations=(\d+)", text)[1] for text in texts(log, "stop")] == ["1", "1", "1"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its root directory")
+@pytest.mark.parametrize("sandbox", ["strict", "off"])
+@pytest.mark.parametrize("model", ["fork", "thread"])
+def test_a_server_below_another_root_is_closed_in_there(model, sandbox, tmp_path, log):
+    with by_hand(log, "echod", f"--chroot={tmp_path}", f"--sandbox={sandbox}", f"--model={model}",
+                 "--only-from=127.0.0.0/8", "--log=stderr") as host:
+        machine.until(lambda: " start " in host.log(), what="start")
+        assert clients.converse(host.address, b"hello") == b"hello"
+        assert {os.readlink(f"/proc/{pid}/root") for pid in {host.pid, *host.servers()}} == {str(tmp_path)}
+        machine.until(lambda: " close " in host.log(), what="close")
+        assert " reason=done " in host.log() and f" sandbox={'full' if sandbox == 'strict' else 'off'} " in host.log()
+
+
 def status(pid):
     """The lines of /proc/PID/status."""
     with open(f"/proc/{pid}/status") as file:
