@@ -31,6 +31,7 @@ PAUSE = 1.0             # seconds without accepting after the machine ran out of
 BATCH = 32              # connections taken from one listener before others get their turn
 LAST_WORDS = 1.0        # seconds in which conversations that were cut may still log their end
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)     # signals that tell us to finish and leave
+REPLACED = "replaced"   # why we end when a file that the sandbox lets us read has been replaced
 SUMMARY = 60.0          # seconds between summaries of datagrams
 SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
 
@@ -108,7 +109,12 @@ class Loop:
         while not self.stopping:
             self._accept_or_not()
             self._settle_log()
-            for fd, _ in self.watch.poll(self._patience()):
+            ready = self.watch.poll(self._patience())
+            if self.program.replaced is not None and (path := self.program.replaced()):
+                log.event("replaced", file=path)
+                self.stopping = REPLACED
+                break
+            for fd, _ in ready:
                 self.act[fd]()
             self.model.settle()
             if self.datagrams and time.monotonic() >= self.next_summary:
@@ -255,7 +261,7 @@ class Loop:
         """Accept no more, let conversations finish within the grace, then end what is left."""
         if self.accepting:
             for one in self.listeners:
-                if one.ours:            # nobody would take these up from the queue after us
+                if one.ours and self.stopping != REPLACED:      # nobody would take these up from the queue after us
                     self._accept(one.sock)
                 self.watch.unregister(one.sock)
         self.model.hurry()

@@ -74,6 +74,13 @@ def rules(program: Program, given: list[Given]) -> Rules:
     return made
 
 
+def files(program: Program) -> list[str]:
+    """The files that it may read and that others may replace while it runs."""
+    options = program.options
+    found = [*paths(options, program.service.reads), *options.learnt, *paths(options, READ_AGAIN), "/etc/localtime"]
+    return [*found, *RESOLVER] if _resolves(options, needs(program)) else found
+
+
 def calls(program: Program, given: list[Given]) -> Calls:
     """The system calls that it may make."""
     made, wanted = Calls(), needs(program)

@@ -43,6 +43,7 @@ class Program:
         self.restricted = any(rule is not None for rule in (options.only_from, options.no_access, options.access_times,
                                                             options.proxy_protocol))
         self.tell: Callable[[object], bool] | None = None       # a program that stays: is this news in the log?
+        self.replaced: Callable[[], str] | None = None      # a sandbox that holds files by what they were (sandbox.py)
         self.patience = 60.0 if options.timeout is None else options.timeout
         self.limits: Shared | None = None       # where conversations are counted together with other processes
         self.table: LimitsFile | None = None    # the table of these counts, and of failed logins

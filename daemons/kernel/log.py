@@ -46,6 +46,7 @@ EVENTS = (
     Event("crash", "err", "session pid status error at", "a conversation or worker broke, by our own fault"),
     Event("stderr", "warning", "text", "something was written to descriptor 2"),
     Event("start", "info", "via model sandbox listen", "the program begins to serve"),
+    Event("replaced", "info", "file", "a file is another one now: a new process is closed in with it"),
     Event("unprotected", "notice", "layer why", "a part of the sandbox that the kernel does not enforce"),
     Event("stop", "info", "why seconds conversations", "the program ends"),
     Event("pressure", "warning", "why", "no descriptor, process, memory or place in a table is left for a moment"),

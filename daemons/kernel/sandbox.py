@@ -6,6 +6,8 @@ the program does not start.  Everything is inherited, so that a forked child pay
 
 import errno
 import os
+import stat
+import time
 from collections.abc import Callable
 
 from . import log, privileges
@@ -13,6 +15,7 @@ from .conversation import Program
 from .inherited import CONNECTION, PIPES, TERMINAL, Given
 from .options import Misuse, Options
 
+LOOK = 1.0              # seconds between looks whether files were replaced
 WHY = {errno.ENOSYS: "this kernel has not got it", errno.EOPNOTSUPP: "it was switched off when the kernel started",
        errno.EPERM: "refused; a filter around us does not let it through (systemd: SystemCallFilter=)",
        errno.EACCES: "no_new_privs is missing", errno.E2BIG: "too many sandboxes around this one"}
@@ -45,7 +48,35 @@ def confine(program: Program, given: list[Given]) -> list[Layer]:
         ("capabilities", _capabilities), ("no_new_privs", _no_new_privs),
         ("landlock", lambda: _landlock(program, given)), ("seccomp", lambda: _seccomp(program, given)))]
     judge(program, layers)
+    if not layers[2].missing or layers[2].held:
+        from . import allowance
+        program.replaced = Files(allowance.files(program)).replaced
     return layers
+
+
+class Files:
+    """The files behind names, as they are now: Landlock allows files, and not what is put in their place later."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self.known = {path: _identity(path) for path in paths}
+        self.next_look = 0.0
+
+    def replaced(self) -> str:
+        """The name that stands for another file than it did, looked for once a second; "" if none does."""
+        now = time.monotonic()
+        if now < self.next_look:
+            return ""
+        self.next_look = now + LOOK
+        return next((path for path, known in self.known.items() if _identity(path) not in (known, None)), "")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Of a file; None for a folder, since what is replaced in it stays allowed, and where there is nothing now."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return None if stat.S_ISDIR(status.st_mode) else (status.st_dev, status.st_ino)
 
 
 def trial(program: Program, given: list[Given], before: Callable[[], None] = lambda: None) -> list[Layer]:

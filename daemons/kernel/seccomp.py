@@ -28,8 +28,8 @@ HARMLESS_PRCTL = (1, 2, 3, 15, 16, 21, 23, 39, 0x53564d41)     # death signal, n
 # What any program may need once it serves, in groups
 ALWAYS = {
     "octets": "read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range dup "
-              "dup2 dup3 fcntl pipe pipe2 eventfd2 fsync fdatasync sync_file_range ftruncate fallocate sendfile splice tee "
-              "copy_file_range fadvise64 readahead flock",
+              "dup2 dup3 fcntl pipe pipe2 eventfd2 fsync fdatasync sync_file_range ftruncate fallocate sendfile splice "
+              "tee copy_file_range fadvise64 readahead flock",
     "waiting": "poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 "
                "inotify_init1 inotify_add_watch inotify_rm_watch signalfd4 timerfd_create timerfd_settime "
                "timerfd_gettime",
@@ -39,10 +39,10 @@ ALWAYS = {
              "getdents getdents64 getcwd chdir fchdir statfs fstatfs umask",
     "memory": "brk munmap mremap madvise msync mincore membarrier",
     "processes": "fork vfork wait4 waitid exit exit_group kill tgkill pidfd_open pidfd_send_signal getpid gettid "
-                 "getppid getpgid getpgrp getsid getuid geteuid getgid getegid getresuid getresgid getgroups getpriority "
-                 "getrlimit getrusage capget set_tid_address set_robust_list get_robust_list rseq futex futex_waitv "
-                 "arch_prctl restart_syscall sched_yield sched_getaffinity sched_getparam sched_getscheduler getcpu "
-                 "sysinfo uname times",
+                 "getppid getpgid getpgrp getsid getuid geteuid getgid getegid getresuid getresgid getgroups "
+                 "getpriority getrlimit getrusage capget set_tid_address set_robust_list get_robust_list rseq "
+                 "futex futex_waitv arch_prctl restart_syscall sched_yield sched_getaffinity sched_getparam "
+                 "sched_getscheduler getcpu sysinfo uname times",
     "signals": "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack pause "
                "alarm getitimer setitimer",
     "time and chance": "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time getrandom",

@@ -7,7 +7,7 @@ import sys
 import time
 
 from . import descriptors, limits, log, privileges
-from .accepting import ENDING, Loop
+from .accepting import ENDING, REPLACED, Loop
 from .conversation import Program
 from .inherited import LISTENER, OWN, Given, name_process
 from .listening import shown
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .sandbox import Layer
 
 RESTART_PAUSE = 1.0     # seconds before a worker that died at once is replaced
+ANEW = 75               # exit status of a worker that asks for one with a new sandbox in its place
 
 
 def serve(program: Program, given: list[Given]) -> int:
@@ -37,6 +38,8 @@ def serve(program: Program, given: list[Given]) -> int:
             descriptors.catch()         # nobody is left who could read it elsewhere
         privileges.limit(options)
         if ours and not anew:
+            if options.chroot is not None:
+                _load_all()
             privileges.become(options.user, options.group, options.chroot, bounded=options.sandbox != "off")
         at = " ".join(_where(one) for one in given)
         layers, extent = _close_in(program, given, ours)
@@ -53,6 +56,14 @@ def serve(program: Program, given: list[Given]) -> int:
         if why == "SIGHUP" and ours:
             _start_anew(given)
     return 0
+
+
+def _load_all() -> None:
+    """Import now what is imported late elsewhere: below a new root there is nothing to import."""
+    import encodings.idna  # noqa: F401 - host names are looked up with it
+    import mmap  # noqa: F401
+
+    from . import access, allowance, dial, landlock, sandbox, seccomp  # noqa: F401
 
 
 def _close_in(program: Program, given: list[Given], ours: bool) -> "tuple[list[Layer], str]":
@@ -133,7 +144,10 @@ class Workers:
         return self.stopping or "idle"
 
     def _ended(self, place: int, began: float, pid: int, status: int) -> None:
-        if status:
+        anew = os.WIFEXITED(status) and os.WEXITSTATUS(status) == ANEW
+        if anew and not self.closed and not self.stopping:      # it has our sandbox: we must go as well
+            self._stop(REPLACED, signal.SIGTERM)
+        if status and not anew:
             log.event("crash", pid=pid, status=how_it_died(status))
             if time.monotonic() - began < RESTART_PAUSE:
                 time.sleep(RESTART_PAUSE)       # whatever kills it at once must not make us spin
@@ -144,7 +158,11 @@ class Workers:
         """Each worker logs its own."""
 
     def _told(self, number: int, _: object) -> None:
-        self.stopping = signal.Signals(number).name
+        self._stop(signal.Signals(number).name, number)
+
+    def _stop(self, why: str, number: int) -> None:
+        """Have all end, and start none again."""
+        self.stopping = why
         for pid in self.pids:
             try:
                 os.kill(pid, number)
@@ -167,10 +185,9 @@ class Workers:
                 sandbox.confine(self.program, self.given)
             loop = Loop(self.program, self.given, self.activity)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            loop.run()
+            status = ANEW if loop.run() == REPLACED else 0
             loop.summary()
             self.activity.add_served(loop.served)
-            status = 0
         except BaseException as error:          # nothing may climb from a worker into the parent's loop
             log.crash(error)
         finally:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -10,7 +9,6 @@ import sys
 
 import pytest
 
-from daemons.kernel import callnumbers
 from daemons.tools import programs
 from tests.live import clients, devlog, installed, machine, processes
 from tests.live.launchers import ROOT, WAIT, ByHand, Service
@@ -71,7 +69,8 @@ def test_every_program_with_a_stream_has_a_dialogue():
 def test_every_datagram_program_answers_inside(name, log):
     with by_hand(log, name, "--sandbox=strict", kind="dgram") as host:
         exchange(name, "dgram", host.address)
-    assert not texts(log, "crash") and "sandbox=full" in texts(log, "start")[0]
+        assert " sandbox=full " in log.wait_for(r"\bstart ").text
+    assert not texts(log, "crash")
 
 
 @pytest.mark.parametrize("model", ["one", "fork", "thread"])
@@ -79,8 +78,10 @@ def test_every_datagram_program_answers_inside(name, log):
 def test_names_and_rules_that_are_loaded_late_work_inside(model, restriction, log):
     with by_hand(log, "echod", "--sandbox=strict", f"--model={model}", restriction) as host:
         said = clients.converse(host.address, b"hello")
+        log.wait_for(r"\bopen ")
     with by_hand(log, "echod", "--sandbox=off", f"--model={model}", restriction) as host:
         assert clients.converse(host.address, b"hello") == said
+        log.wait_for(r"\bopen ", count=2)
     opened = [re.sub(r"\d{2,}|session=\w+", "", text) for text in texts(log, "open")]
     assert opened[0] == opened[1] and not texts(log, "crash")
 
@@ -138,6 +139,19 @@ def test_a_server_that_became_somebody_else_starts_anew_and_is_closed_in_again(l
             os.kill(host.pid, signal.SIGHUP)
         log.wait_for(r"\bstart ", count=4)
     assert [re.search(r"conversations=(\d+)", text)[1] for text in texts(log, "stop")] == ["1", "1", "1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its root directory")
+@pytest.mark.parametrize("sandbox", ["strict", "off"])
+@pytest.mark.parametrize("model", ["fork", "thread"])
+def test_a_server_below_another_root_is_closed_in_there(model, sandbox, tmp_path, log):
+    with by_hand(log, "echod", f"--chroot={tmp_path}", f"--sandbox={sandbox}", f"--model={model}",
+                 "--only-from=127.0.0.0/8", "--log=stderr") as host:
+        machine.until(lambda: " start " in host.log(), what="start")
+        assert clients.converse(host.address, b"hello") == b"hello"
+        assert {os.readlink(f"/proc/{pid}/root") for pid in {host.pid, *host.servers()}} == {str(tmp_path)}
+        machine.until(lambda: " close " in host.log(), what="close")
+        assert " reason=done " in host.log() and f" sandbox={'full' if sandbox == 'strict' else 'off'} " in host.log()
 
 
 def status(pid):
@@ -248,10 +262,9 @@ def test_strict_does_not_start_without_it(call, error, layer, why, launch, log):
     (5, "signals and abstract Unix sockets")])
 def test_an_older_landlock_does_what_it_can_and_what_it_cannot_is_told(version, lacks, log):
     """strace answers in the kernel's place when the version is asked for; what is set up for it is real."""
-    if callnumbers.MACHINE != "x86_64" and not shutil.which("strace"):
-        machine.unavailable("strace")
-    strace = [machine.program("strace", "strace"), "-f", "-qq", "-o", "/dev/null", "-e", "trace=landlock_create_ruleset",
-              "-e", f"inject=landlock_create_ruleset:retval={version}:when=1"]
+    call = "landlock_create_ruleset"
+    strace = [machine.program("strace", "strace"), "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+              "-e", f"inject={call}:retval={version}:when=1"]
     command = installed.argv("escaped", f"--log={log.path}")
     rows, status_, _ = explained([*strace, *command])
     assert status_ == 0 and rows["landlock"].startswith(f"version {version}: reads ") and lacks in rows["landlock"]
@@ -275,3 +288,48 @@ def test_explain_tells_what_a_need_opens():
     rows, *_ = explained(installed.argv("fingerd", "--scripts=yes", "--forward=192.0.2.1"))
     assert "runs none" not in rows["landlock"] and "call: any" in rows["landlock"]
     assert "IPv4 IPv6" in rows["seccomp"] and "runs programs" in rows["seccomp"]
+
+
+# Files that are replaced.
+
+def replace(path, text):
+    """Put another file in the place of one, as useradd, certbot and editors do."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)
+
+
+@pytest.mark.parametrize("options", [[], ["--processes=2"], ["--model=thread"], ["--sandbox=off"]])
+def test_a_file_that_was_replaced_is_read_by_a_server_that_is_kept(options, tmp_path, log):
+    banner = tmp_path / "banner"
+    banner.write_text("first\n")
+    with by_hand(log, "fingerd", f"--banner={banner}", *options) as host:
+        for text in ("first", "second", "third"):
+            replace(banner, f"{text}\n")
+            machine.until(lambda text=text: clients.converse(host.address, b"x\r\n").startswith(text.encode()),
+                          what="the new file")
+    assert not texts(log, "crash")
+
+
+@pytest.mark.parametrize("options", [[], ["--processes=2"]])
+def test_a_launched_server_leaves_when_a_file_was_replaced(options, tmp_path, log):
+    banner = tmp_path / "banner"
+    banner.write_text("first\n")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = installed.argv("fingerd", f"--log={log.path}", f"--banner={banner}", *options)
+        process = installed.as_inetd(command, listener)
+        assert clients.converse(listener.getsockname(), b"x\r\n").startswith(b"first")
+        replace(banner, "second\n")
+
+        def left():
+            """It looks at most once a second, and when somebody calls; who called last waits for the next server."""
+            with clients.connect(listener.getsockname()):
+                return process.first.poll() is not None
+        machine.until(left, what="its end")
+        assert process.first.returncode == 0
+        assert f"replaced file={banner}" in texts(log, "replaced")[0]
+        log.wait_for(r"\bstop why=replaced ")
+        process.end()
+        again = installed.as_inetd(command, listener)
+        assert clients.converse(listener.getsockname(), b"x\r\n").startswith(b"second")
+        again.end()
