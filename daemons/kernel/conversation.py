@@ -142,13 +142,13 @@ def _say_back(stream: Stream, options: Options) -> None:
 
 def _hold(program: Program, stream: Stream) -> tuple[str, str]:
     """Talk, and say the last words; returns the reason of the end and an explanation of it."""
-    counted = None
+    counted, secure = None, program.secures(stream.local)       # by where we are, whatever a proxy's header says
     try:
         if program.restricted:
             _admit(program, stream)
         if program.limits is not None:
             counted = program.limits.enter(stream.peer.source)
-        if program.secures(stream.local):
+        if secure:
             _secure(program, stream, stream.unread())
         else:
             stream.can_upgrade = program.tls is not None and program.service.upgrades
@@ -163,7 +163,7 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
     except Crowded as end:
         if end.news:
             log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
-        stream.send(_not_now(program, stream))
+        stream.send(b"" if secure else program.service.busy)    # who waits for a handshake would not understand
         return _part(stream, end)
     except Denied as end:
         _tell_refusal(program, stream, end)
@@ -179,7 +179,7 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
         return _part(stream, end)
     except Exception as error:
         log.crash(error, session=stream.session)
-        _apologise(program, stream)
+        _apologise(stream, b"" if secure and not stream.secure else program.service.busy)
         return "crash", ""
     finally:
         if counted is not None:
@@ -213,19 +213,14 @@ def _part(stream: Stream, end: End) -> tuple[str, str]:
     return end.reason, "" if isinstance(end, Gone) else str(end)
 
 
-def _apologise(program: Program, stream: Stream) -> None:
+def _apologise(stream: Stream, words: bytes) -> None:
     """After a crash of ours: half a reply is not sent, the protocol's own words for "not now" are."""
     try:
         stream.discard_output()
-        stream.send(_not_now(program, stream))
+        stream.send(words)
         stream.close()
     except End:
         stream.cut_off()
-
-
-def _not_now(program: Program, stream: Stream) -> bytes:
-    """The protocol's words for it, unless the peer waits for a TLS handshake and would not understand them."""
-    return b"" if program.secures(stream.local) and not stream.secure else program.service.busy
 
 
 def _admit(program: Program, stream: Stream) -> None:
