@@ -88,7 +88,7 @@ def _own_key(data):
 
 
 def _certificate(one):
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     begin, end = span(one)
     state = f"{(end - now).days} days left" if now <= end else "EXPIRED"
     state = state if begin <= now else "NOT YET"
@@ -119,7 +119,7 @@ def span(one):
     """The first and the last second of a certificate's life; `cryptography` before version 42 gives them bare."""
     if hasattr(one, "not_valid_after_utc"):
         return one.not_valid_before_utc, one.not_valid_after_utc
-    return tuple(bare.replace(tzinfo=datetime.timezone.utc) for bare in (one.not_valid_before, one.not_valid_after))
+    return tuple(bare.replace(tzinfo=datetime.UTC) for bare in (one.not_valid_before, one.not_valid_after))
 
 
 def _use(one):
@@ -145,7 +145,7 @@ def _kind(public_key):
 
 
 def _begun(subject, issuer, public_key, days, latest=None):
-    now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     until = now + datetime.timedelta(days=days)
     return x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public_key) \
         .serial_number(x509.random_serial_number()).not_valid_before(min(now - SKEW, until - SKEW)) \
