@@ -55,8 +55,8 @@ def loaded(service, python=sys.executable, options=()):
     ours, theirs = _connection() if "stream" in service.sockets else _datagrams()
     with ours, theirs:
         probe = os.path.join(os.path.dirname(os.path.abspath(__file__)), "first_wait.py")
-        done = subprocess.run([python, "-IS", probe, stubs.CHECKOUT, service.name, *_options(service, "/nowhere/log"), *options],
-                              stdin=theirs, capture_output=True, timeout=30)
+        done = subprocess.run([python, "-IS", probe, stubs.CHECKOUT, service.name, *_options(service, "/nowhere/log"),
+                               *options], stdin=theirs, capture_output=True, timeout=30)
     if not done.stdout:
         raise RuntimeError(f"{service.name} ended before it waited: {done.stderr.decode('utf-8', 'replace')}")
     return done.stdout.decode().split()

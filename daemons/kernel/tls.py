@@ -6,6 +6,7 @@ transport beneath, so all deadlines and orders to stop hold as they do without T
 """
 
 import os
+import socket
 import ssl
 import sys
 import time
@@ -16,7 +17,7 @@ from .ends import End, Late, LateHandshake, NoHandshake, Overtime, Reset, Stoppe
 from .inherited import Given
 from .options import Misuse, Options
 from .service import Service
-from .transport import Octets, Transport
+from .transport import Octets, SocketTransport, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 PIECE = 65536           # octets taken from the transport beneath at a time
 RECORD = 16384          # plain octets that one record holds, RFC 8446, 5.1
 PARTING = 2.0           # seconds in which our close_notify must find room
+REHEARSALS = 10         # of each version; more make no difference
 LOOK = 1.0              # seconds between looks at the files
 # forward secrecy and authenticated encryption only; TLS 1.3 has nothing else
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
@@ -70,7 +72,10 @@ class TlsTransport(Transport):
 
     def __init__(self, beneath: Transport, context: ssl.SSLContext, server: bool = True, name: str | None = None,
                  begun: bytes = b"") -> None:
-        self.beneath = beneath
+        self.beneath, self._server = beneath, server
+        if isinstance(beneath, SocketTransport) and beneath.sock.family in (socket.AF_INET, socket.AF_INET6):
+            # what we write is whole already; held back, an answer would wait for the tickets to be acknowledged
+            beneath.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sealed, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         if begun:
             self._sealed.write(begun)
@@ -135,12 +140,16 @@ class TlsTransport(Transport):
     # -- the handshake --
 
     def shake(self, deadline: float) -> None:
-        """Agree on keys; raises NoHandshake, having told the peer why, and Overtime or Stopped."""
+        """Agree on keys; raises NoHandshake, having told the peer why, and Overtime or Stopped.
+
+        In TLS 1.3 a server's last words of it, session tickets, leave with the first of the conversation.
+        """
         try:
             while not self._shaken():
                 self._push(deadline)
                 self._feed(self.beneath.receive(PIECE, deadline))
-            self._push(deadline)
+            if not (self._server and self._tls.version() == "TLSv1.3"):
+                self._push(deadline)
         except ssl.SSLError as error:
             self._push_what_can_be()
             raise NoHandshake(_short(error)) from None
@@ -172,6 +181,8 @@ class TlsTransport(Transport):
         while (data := self._opened(size)) is None:
             sealed = self.beneath.take(PIECE)
             if sealed is None:
+                if not self._promised:
+                    self._push(time.monotonic() + PARTING)
                 return None
             if not sealed and self.stopped:
                 raise Stopped("the peer was silent")
@@ -406,21 +417,46 @@ class Security:
         return list(leaves.items())
 
     def rehearse(self) -> None:
-        """Shake hands with ourselves once in each version, so that forked children find OpenSSL's tables filled."""
+        """Hold conversations with ourselves, so that forked children find OpenSSL's tables and our code ready."""
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            if version < self._front.minimum_version:
-                continue
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            context.maximum_version = version
-            to_us, to_them = ssl.MemoryBIO(), ssl.MemoryBIO()
-            us = self._front.wrap_bio(to_us, to_them, server_side=True)
-            them = context.wrap_bio(to_them, to_us)
-            for side in (them, us, them, us, them):
+            for _ in range(REHEARSALS):
                 try:
-                    side.do_handshake()
-                except ssl.SSLError:    # it waits for the other, or misses a client's certificate
-                    continue
+                    transport = self.accept(_Rehearsal(version))
+                except NoHandshake:     # not our version, or no client's certificate: as far as it goes
+                    break
+                transport.tls.facts()
+                while data := transport.receive(PIECE, None):
+                    transport.send(data, None)
+                transport.half_close()
+
+
+class _Rehearsal(Transport):
+    """The other end of a handshake with ourselves: it says something, and ends."""
+
+    def __init__(self, version: ssl.TLSVersion) -> None:
+        super().__init__()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = version
+        self._sealed, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._sealed, self._outgoing, server_hostname="localhost")
+
+    def receive(self, size: int, deadline: float | None) -> bytes:
+        """As Transport.receive; b"" when it has nothing to say."""
+        try:
+            self._tls.do_handshake()
+            self._tls.write(b"a line\r\n")
+            self._tls.unwrap()
+        except ssl.SSLError:            # it waits for the other side, or that has refused
+            pass
+        return self._outgoing.read()
+
+    def send(self, data: Octets, deadline: float | None) -> None:
+        """As Transport.send."""
+        self._sealed.write(data)
+
+    def half_close(self) -> None:
+        """As Transport.half_close."""
 
 
 def client_context(authorities: str | None = None, check: bool = True, alpn: tuple[str, ...] = (),

@@ -320,6 +320,7 @@ def test_the_peers_end_leaves_ours_open(both):
 
 def test_truncation_is_told_from_an_end(both):
     transport, sock = both
+    transport.send(b"ready", deadline())
     sock.sendall(b"half a repl")
     assert taken(transport, 100) == b"half a repl"
     socket.socket(fileno=os.dup(sock.fileno())).shutdown(socket.SHUT_RDWR)
@@ -372,6 +373,7 @@ def test_the_times_of_the_transport_beneath_hold(both):
 
 def test_another_thread_can_stop_it(both):
     transport, _ = both
+    transport.send(b"ready", deadline())
     transport.beneath.stop()
     transport.beneath.sock.shutdown(socket.SHUT_RDWR)
     with pytest.raises(Stopped):
@@ -608,7 +610,8 @@ def test_files_that_are_not_what_they_must_be_stop_the_start(authority, pair, tm
     empty = tmp_path / "empty"
     empty.write_text("")
     assert wrong("--tls-cert=/nowhere/c.pem") == "--tls-cert: /nowhere/c.pem: No such file or directory"
-    assert wrong(f"--tls-cert={certificate_}", "--tls-key=/nowhere/k") == "--tls-key: /nowhere/k: No such file or directory"
+    assert wrong(f"--tls-cert={certificate_}", "--tls-key=/nowhere/k") == \
+        "--tls-key: /nowhere/k: No such file or directory"
     assert wrong(f"--tls-cert={empty}") == f"--tls-cert: {empty}: no certificate in it; it must be a PEM file"
     assert wrong(f"--tls-cert={key}") == f"--tls-cert: {key}: no certificate in it; it must be a PEM file"
     assert f"--tls-cert: {certificate_}: no key that belongs to it in" in wrong(f"--tls-cert={certificate_}")

@@ -216,7 +216,7 @@ def test_clients_certificates(by_hand, ask, authority, log, tmp_path):
 
 @pytest.mark.parametrize("how", [["--model=one"], ["--model=fork"], ["--model=thread"],
                                  ["--model=fork", "--processes=2"], ["--model=thread", "--processes=2"]],
-                         ids=lambda how: " ".join(how))
+                         ids=" ".join)
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_sessions_are_taken_up_again(by_hand, ask, tmp_path, how, version):
     """Whichever process serves: ticket keys were made before any was forked."""
@@ -234,7 +234,7 @@ def test_openssl_reconnects_five_times(by_hand, authority):
 
 
 @pytest.mark.parametrize("how", [["--model=fork"], ["--model=thread"], ["--model=fork", "--processes=2"]],
-                         ids=lambda how: " ".join(how))
+                         ids=" ".join)
 def test_certificates_are_read_anew_while_it_serves(by_hand, ask, authority, log, how, tmp_path):
     pair = authority.pair("localhost", file=f"renewed{len(how)}{how[0][-1]}")
     host = by_hand("--tls=implicit", *how, certificates=[f"--tls-cert={pair[0]}", f"--tls-key={pair[1]}"])
@@ -409,7 +409,7 @@ class PyOpenSSL:
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_every_program_converses_with_pyopenssl(name, authority, files, log):
-    """All its dialogues, at once; what depends on when and by whom it is asked is compared with a plain conversation."""
+    """All its dialogues, at once, beside a plain conversation: answers may depend on when and by whom one is asked."""
     client, played = PyOpenSSL(authority), dialogues(name)
     assert played, f"{name} has no dialogue to play"
     for dialogue in played:
