@@ -371,9 +371,9 @@ def _make(path: str) -> None:
     folder, new = os.path.dirname(path), f"{path}.{os.urandom(6).hex()}"
     fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        if os.geteuid() == 0:
-            place = os.stat(folder)
-            os.fchown(fd, place.st_uid, place.st_gid)
+        place, made = os.stat(folder), os.fstat(fd)
+        if os.geteuid() == 0 and (made.st_uid, made.st_gid) != (place.st_uid, place.st_gid):
+            os.fchown(fd, place.st_uid, place.st_gid)       # which a sandbox would refuse, needed or not
         os.fchmod(fd, 0o660)
         os.link(new, path)
     except FileExistsError:             # somebody else was quicker, and his is as good
