@@ -439,9 +439,10 @@ def test_what_is_opened_already_is_carried_without_waiting(both):
     thread = begin(lambda: pump(one, other, idle=0.5))
     with server.makefile("rb") as file:
         assert file.read(len(data) - 1) == data[1:]
-    server.close()
-    sock.close()
+    server.shutdown(socket.SHUT_WR)
+    sock.unwrap()
     thread.join(LONG)
+    assert not thread.is_alive()
 
 
 def test_a_half_close_goes_through_tls_both_ways(authority, pair):

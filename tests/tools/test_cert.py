@@ -166,7 +166,8 @@ def test_root_can_give_the_key_to_the_programs_user(cert, folder):
     (["a b"], "'a b' is neither a host name nor an address"), (["../a"], "neither a host name"),
     (["a..example"], "neither a host name"), (["*"], "neither a host name"), (["a" * 64 + ".example"], "neither"),
     (["--client"], "needs a name"), (["--client", "a/b"], "no name for a client"),
-    (["--days=0", "a"], "number of days"), (["--key=dsa", "a"], "dsa"), (["--owner=nosuchuser", "a"], "there is no user nosuchuser"),
+    (["--days=0", "a"], "number of days"), (["--key=dsa", "a"], "dsa"),
+    (["--owner=nosuchuser", "a"], "there is no user nosuchuser"),
     (["--show"], "name the files"), (["--show", "/dev/null"], "must be a PEM file"),
     (["--sohw"], "did you mean --show")])
 def test_what_is_wrong_is_told(cert, folder, arguments, why):
