@@ -19,6 +19,7 @@ from tests.live.launchers import ROOT, Xinetd
 # Programs that only tests start.  Two of them never come to their own first line.
 PROBES = {
     "probed": Path(__file__).with_name("probed.py").read_text(),
+    "weakd": (ROOT / "tests/hostile/weakd.py").read_text(),
     "unreadd": "def talk(:\n",
     "unstartedd": 'raise RuntimeError("no import\\r\\n<0>forged \\x1b[2J")\n',
 }
