@@ -286,12 +286,25 @@ def quoted(value: object) -> str:
     else:
         text = value if isinstance(value, str) else str(value)
     if not text.isprintable() or "\\" in text:
-        text = "".join(map(_visible, text))
-    if len(text) > LONGEST_VALUE:
+        signs = list(map(_visible, text))
+        text = "".join(signs)
+        if len(text) > LONGEST_VALUE:   # cut between signs: half an escape could not be read back
+            text = f"{_first(signs, LONGEST_VALUE)}...({len(text)})"
+    elif len(text) > LONGEST_VALUE:
         text = f"{text[:LONGEST_VALUE]}...({len(text)})"
     if text == "" or " " in text or '"' in text or "=" in text:
         return '"' + text.replace('"', '\\"') + '"'
     return text
+
+
+def _first(signs: list[str], most: int) -> str:
+    """As many of these as have `most` characters together."""
+    size = 0
+    for number, sign in enumerate(signs):
+        size += len(sign)
+        if size > most:
+            return "".join(signs[:number])
+    return "".join(signs)
 
 
 def _visible(char: str) -> str:
