@@ -33,7 +33,12 @@ SERVICE = Service("chargend", port=19, rfcs=(864,), sockets=("stream", "dgram"),
                   about="Generate characters.",
                   options=(Option("most", size, "64M", "octets to send in one conversation; 0 for no end"),
                            Option("reply-limit", octets, "0",
-                                  "octets a datagram may have, however few the question had")))
+                                  "octets a datagram may have, however few the question had")),
+                  description="Sends characters for as long as the caller listens: lines of 72 printing characters, "
+                              "each beginning one later in the ASCII order than the line before. Over UDP it answers "
+                              "each datagram with one of its own.\n\n"
+                              "Answers over UDP are never longer than the question unless --reply-limit says so: who "
+                              "forges a sender could otherwise have us send more than he does.")
 
 
 def talk(stream, options):

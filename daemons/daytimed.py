@@ -52,7 +52,11 @@ FORMATS = {"rfc867": rfc867, "nist": nist, "iso": iso}
 
 SERVICE = Service("daytimed", port=13, rfcs=(867,), sockets=("stream", "dgram"),
                   about="Tell the date and time.",
-                  options=(Option("format", choice(*FORMATS), "rfc867", "how to write it, always in UTC"),))
+                  options=(Option("format", choice(*FORMATS), "rfc867", "how to write it, always in UTC"),),
+                  description="Tells the date and time as one line of text for people to read, then closes; over UDP "
+                              "it answers each datagram with that line. What the caller sends is ignored.\n\n"
+                              "The RFC asks for no particular form; --format chooses among those in use. The time is "
+                              "always UTC, so that callers in other time zones understand it.")
 
 
 def talk(stream, options):

@@ -8,7 +8,10 @@ NO_END = 1 << 62
 
 SERVICE = Service("discardd", port=9, rfcs=(863,), sockets=("stream", "dgram"),
                   about="Throw away whatever is sent.",
-                  options=(Option("most", size, "0", "octets to take in one conversation; 0 for no end"),))
+                  options=(Option("most", size, "0", "octets to take in one conversation; 0 for no end"),),
+                  description="Reads whatever it is sent and throws it away, and never answers. It is there to "
+                              "measure what a line can carry in one direction, and as a place to send what must go "
+                              "somewhere.")
 
 
 def talk(stream, options):

@@ -8,7 +8,12 @@ NO_END = 1 << 62
 
 SERVICE = Service("echod", port=7, rfcs=(862,), sockets=("stream", "dgram"),
                   about="Send back whatever is sent.",
-                  options=(Option("most", size, "0", "octets to echo in one conversation; 0 for no end"),))
+                  options=(Option("most", size, "0", "octets to echo in one conversation; 0 for no end"),),
+                  description="Sends back whatever it is sent, octet for octet, until the caller has said its last; "
+                              "over UDP the same for each datagram. It is there to see whether a line is up, what it "
+                              "delays, and what it does to data on the way.\n\n"
+                              "Over UDP it never answers a port below 1024 unless --low-ports says so: two echo "
+                              "servers that are made to talk to each other would never end.")
 
 
 def talk(stream, options):

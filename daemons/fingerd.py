@@ -34,7 +34,8 @@ NO_PLAN = "No Plan."
 
 
 SERVICE = Service(
-    "fingerd", port=PORT, rfcs=(1288,), model="fork", needs=("homes",), reads=("/etc/passwd", "/var/run/utmp"),
+    "fingerd", port=PORT, rfcs=(1288,), model="fork", needs=("homes", "network"), calls=("forward",),
+    reads=("/etc/passwd", "/var/run/utmp"),
     about="Tell about the users of this machine.", busy=b"Try again later\r\n",
     defaults=(("timeout", "30"), ("session", "120")),
     options=(
@@ -61,7 +62,15 @@ SERVICE = Service(
         Event("forward", "notice", "session host why", "another host did not answer a query passed on to it"),
     ),
     examples=("fingerd --list-to=192.0.2.0/24 --pages=/srv/finger --banner=/etc/motd",
-              "fingerd --show=plan --show-long=plan,office --hide=root,daemon"))
+              "fingerd --show=plan --show-long=plan,office --hide=root,daemon"),
+    description="Tells who is logged in, and about users of this machine: full name, how long idle, plan and project, "
+                "as far as --show and --show-long allow. A name is looked for among --aliases, --pages and accounts, "
+                "in this order, so that it can answer for names that are no users, too.\n\n"
+                "The list of those who are logged in is for this machine alone unless --list-to names others. Queries "
+                "for users elsewhere are refused unless --forward names that host. A user who has a file ~/.nofinger, "
+                "and whoever is named by --hide, is told of in the same words as somebody who does not exist. Files "
+                "that a user could not have written herself, links out of her home, and whatever could move a "
+                "reader's terminal are not shown.")
 
 
 def setup(options):

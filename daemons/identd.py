@@ -42,6 +42,7 @@ def token(value):
 
 SERVICE = Service(
     "identd", port=PORT, rfcs=(1413,), protocol="auth", facility="auth", needs=("netlink", "homes", "network"),
+    calls=("forward", "gateways"),
     reads=("/etc/passwd", "/proc/net/tcp", "/proc/net/tcp6"), defaults=(("timeout", "60"),),   # RFC 1413, 2: 60 to 180
     about="Tell whose a TCP connection is.",
     options=(
@@ -67,7 +68,16 @@ SERVICE = Service(
         Event("forward", "notice", "session host why", "an inside host did not answer"),
     ),
     examples=("identd --user-files=yes --user-may=hide,random", "identd --reply=token --key-file=/etc/fd0/ident.key",
-              "identd --decode=TOKEN --key-file=/etc/fd0/ident.key"))
+              "identd --decode=TOKEN --key-file=/etc/fd0/ident.key"),
+    description="Tells whose a TCP connection between the asker and this machine is. A caller names the two ports of "
+                "a connection; the two addresses are those of the connection by which it asks, so that nobody learns "
+                "about connections that are not his own.\n\n"
+                "By default the login name is told. --reply chooses a number, a random word, a fixed word, a sealed "
+                "token that only the administrator can open, or nothing; with --user-files=yes users choose for "
+                "themselves, in ~/.ident, among what --user-may grants.\n\n"
+                "The kernel is asked for exactly the connection in question, which takes no longer when there are "
+                "many. Under systemd the socket unit passes a socket to ask by, so that the program runs without a "
+                "network of its own; --forward and --gateways need one, and fd0 enable --set grants it in a drop-in.")
 
 
 class Case:

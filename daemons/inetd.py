@@ -19,7 +19,13 @@ SERVICE = Service(
     options=(Option("strict", switch, "no", "refuse to start when anything in the files is wrong"),),
     events=superserver.EVENTS,
     examples=("inetd /etc/xinetd.conf              run what xinetd would run",
-              "inetd --check /etc/xinetd.d/echo     only tell what is wrong, and what would run"))
+              "inetd --check /etc/xinetd.d/echo     only tell what is wrong, and what would run"),
+    description="Stays in the foreground, listens for many services, and starts each one's program when it is called, "
+                "as xinetd does and with the same files: /etc/xinetd.conf and what it includes, single files of "
+                "xinetd.d, or an inetd.conf. It is meant for containers and for machines without another launcher.\n\n"
+                "What a file asks for and cannot be kept is said with file and line; a service whose restriction is "
+                "not understood is not started. SIGHUP has it read its files again: what is unchanged goes on "
+                "undisturbed. SIGTERM ends it, and lets conversations finish within --grace.")
 
 FAMILIES = {"IPv4": 4, "IPv6": 6}
 FLAG_OPTIONS = {"KEEPALIVE": "keepalive", "NODELAY": "nodelay"}

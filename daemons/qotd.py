@@ -83,7 +83,12 @@ SERVICE = Service(
         Event("failed", "err", "session why", "the program of --exec told no quote"),
     ),
     examples=("qotd --quotes=/usr/share/games/fortunes --choice=day",
-              "qotd --quotes=70%=/srv/ours,30%=/usr/share/games/fortunes --charset=utf-8"))
+              "qotd --quotes=70%=/srv/ours,30%=/usr/share/games/fortunes --charset=utf-8"),
+    description="Tells a quotation, then closes; over UDP it answers each datagram with one, which is no longer than "
+                "the question unless --reply-limit says so. One that does not fit is never cut: another one is told. "
+                "What the caller sends is ignored.\n\n"
+                "Quotations come from files in the format of fortune(6) (--quotes), from a table in an SQLite database "
+                "(--database), or from a program (--exec). Without any of these a few of its own are told.")
 
 
 def setup(options):

@@ -10,7 +10,12 @@ from daemons.kernel.service import Service
 SINCE_1900 = 2_208_988_800      # RFC 868, The Time: this corresponds to 00:00  1 Jan 1970 GMT
 
 SERVICE = Service("timed", port=37, rfcs=(868,), sockets=("stream", "dgram"),
-                  about="Tell the time in seconds since 1900.")
+                  about="Tell the time in seconds since 1900.",
+                  description="Tells the time as a number of 32 bits: seconds since the first of January 1900 in UTC, "
+                              "most significant octet first. Over TCP it sends the four octets and closes, over UDP "
+                              "it answers each datagram with them. The number wraps around in February 2036, as RFC "
+                              "868 has it; callers are expected to know in which era they live. For clocks that must "
+                              "be right there is NTP; this is for machines that know nothing else.")
 
 
 def seconds(now):

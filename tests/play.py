@@ -14,7 +14,9 @@ import os
 from daemons.kernel.addresses import Address
 from daemons.kernel.datagrams import Packet
 from daemons.kernel.ends import End, Late, Reset
+from daemons.kernel.limitsfile import LimitsFile
 from daemons.kernel.options import read
+from daemons.kernel.penalties import Penalty
 from daemons.kernel.stream import Stream
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -29,6 +31,7 @@ class Peer:
     def __init__(self, chunks, patience_for=None):
         self.chunks, self.heard, self.writes = list(chunks), b"", 0
         self.half_closed = self.closed = False
+        self.now, self.rested = 0.0, 0.0        # seconds since it began, and of them those it was kept waiting
         self.end, self.late_at = None, patience_for
 
     def receive(self, size, deadline):
@@ -51,6 +54,12 @@ class Peer:
         self.send(data, deadline)
         return len(data)
 
+    def rest(self, listen, deadline):
+        """Be kept waiting: time passes, and nothing else; what it has to say it says when it is asked."""
+        self.rested += deadline - self.now
+        self.now = deadline
+        return False
+
     def half_close(self):
         """Note it."""
         self.half_closed = True
@@ -61,11 +70,12 @@ class Peer:
 
 
 class Outcome:
-    """What came of it: octets heard, how many writes, the word for the end, and the events logged."""
+    """What came of it: octets heard, writes, the word for the end, events logged, and seconds spent waiting."""
 
     def __init__(self, peer, reason, events, stream):
         self.heard, self.writes, self.reason, self.events, self.stream = \
             peer.heard, peer.writes, reason, events, stream
+        self.rested = peer.rested
 
 
 def options_of(program, *arguments):
@@ -73,14 +83,28 @@ def options_of(program, *arguments):
     return read(program.SERVICE, ["--config=/dev/null", *arguments], {})
 
 
-def play(program, chunks, *, options=None, peer="192.0.2.7", made=(), now=NOON):
-    """Hold the program's `talk` with a peer who says these chunks; returns the Outcome."""
+def play(program, chunks, *, options=None, peer="192.0.2.7", made=(), now=NOON, table=None, since=0.0):
+    """Hold the program's `talk` with a peer who says these chunks; returns the Outcome.
+
+    Failed logins are counted in `table` (a LimitsFile; by default one of this conversation alone), on a clock that
+    begins at `since` and goes on only while the peer is kept waiting.
+    """
     options = options or options_of(program)
     if not made and hasattr(program, "setup"):
         made = (program.setup(options),)
     events, there = [], Peer(chunks)
+    there.now = since
+    own = []                            # a table that nobody will look at afterwards
+
+    def penalty(stream):
+        counts = table or LimitsFile()
+        counts.clock = lambda: there.now
+        own[:] = [] if table else [counts]
+        return Penalty(counts, program.SERVICE.name, stream.peer.source)
+
     stream = Stream(there, endings=program.SERVICE.endings, session="00000000", peer=Address(peer, 41822),
-                    local=Address("192.0.2.1", program.SERVICE.port), wall=lambda: now,
+                    local=Address("192.0.2.1", program.SERVICE.port), wall=lambda: now, clock=lambda: there.now,
+                    penalty=penalty,
                     log=lambda name, **values: events.append((name, values)))
     try:
         reason = program.talk(stream, options, *made) or "done"
@@ -91,6 +115,9 @@ def play(program, chunks, *, options=None, peer="192.0.2.7", made=(), now=NOON):
         reason = end.reason
         with contextlib.suppress(End):
             stream.close()
+    finally:
+        for counts in own:
+            counts.close()
     return Outcome(there, reason, events, stream)
 
 

@@ -35,17 +35,29 @@ SUMMARY = 60.0          # seconds between summaries of datagrams
 SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
 
 
+def at_the_door(program: Program) -> Callable[[Address], str | None] | None:
+    """What turns connections away before they cost a process or a thread; None where nobody restricts access."""
+    if not program.restricted:
+        return None
+    from . import access
+    return access.at_the_door(program.options)
+
+
 class Loop:
     """Serves everything given until told to stop, or until idle where a launcher would start us again."""
 
     def __init__(self, program: Program, given: list[Given], activity: "Activity | None" = None) -> None:
         self.program, self.options = program, program.options
         self.listeners = [one for one in given if one.kind == "listener"]
-        self.datagrams = [Datagrams(one.sock, program.answer, self.options, *program.made)
+        self.datagrams = [Datagrams(one.sock, program.answer, self.options, *program.made, shared=program.limits)
                           for one in given if one.kind == "datagrams"]
         self.ours = any(one.ours for one in given)
-        self.limits = Limits(self.options.per_source, self.options.rate)
-        self.tell = OnceAMinute()
+        self.shared = program.limits    # then each conversation counts itself, and here we only look
+        self.proxied = self.options.proxy_protocol is not None      # then the source is known in the conversation only
+        alone = self.shared is None and not self.proxied
+        self.limits = Limits(self.options.per_source, self.options.rate) if alone else Limits(None, None)
+        self.tell = program.tell = OnceAMinute()
+        self.refusal = at_the_door(program)
         self.stopping, self.paused_until, self.last = "", 0.0, time.monotonic()
         self.served, self.began = 0, self.last
         self.next_summary = self.last + SUMMARY
@@ -184,9 +196,15 @@ class Loop:
             self._begin(sock, address(name) if name else peer_of(sock) or address(""))
 
     def _begin(self, sock: socket.socket, peer: Address) -> None:
+        why = self.refusal(peer) if self.refusal is not None else None
+        if why:
+            return self._shut_out(sock, peer, why)
         if self.limits.per_source:
             self.model.settle()         # who just left does not count
-        why = self.limits.enter(peer.source) if self.limits.per_source or self.limits.rate else None
+        if self.shared is not None and not self.proxied:
+            why = self.shared.crowded(peer.source)
+        else:
+            why = self.limits.enter(peer.source) if self.limits.per_source or self.limits.rate else None
         if why:
             return self._turn_away(sock, peer, why)
         self.served += 1
@@ -202,9 +220,17 @@ class Loop:
         self.limits.leave(source)
         self.last = time.monotonic()
 
-    def _turn_away(self, sock: socket.socket, peer: Address, why: str) -> None:
-        if self.tell((peer.source, why)):
+    def _shut_out(self, sock: socket.socket, peer: Address, why: str) -> None:
+        """Access rules keep this peer out: for good, so there is nothing to say to it."""
+        self._tell_refusal(peer, why)
+        sock.close()
+
+    def _tell_refusal(self, peer: Address, why: str) -> None:
+        if self.tell((peer.source, why)) and (self.shared is None or self.shared.told(peer.source)):
             log.event("refused", from_=peer, why=why)
+
+    def _turn_away(self, sock: socket.socket, peer: Address, why: str) -> None:
+        self._tell_refusal(peer, why)
         try:
             if self.program.service.busy:
                 sock.send(self.program.service.busy, socket.MSG_DONTWAIT)

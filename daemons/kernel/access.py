@@ -7,9 +7,18 @@ longest match wins, and between equals the refusal.  A name counts only if it le
 """
 
 import socket
+import time
+from collections.abc import Callable
 
 from .addresses import Address
 from .dial import name_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .options import Options
+    from .stream import Stream
+
+MAPPED = bytes(10) + b"\xff\xff"        # how IPv4 addresses begin in IPv6's clothes
 
 
 class Network:
@@ -29,6 +38,11 @@ class Network:
         # an IPv4 /24 is as narrow as an IPv6 /120
         return 128 - len(packed) * 8 + self.length if same else None
 
+    def __str__(self) -> str:
+        bits = self.bits << (len(self.packed) * 8 - self.length)
+        family = socket.AF_INET if len(self.packed) == 4 else socket.AF_INET6
+        return f"{socket.inet_ntop(family, bits.to_bytes(len(self.packed), 'big'))}/{self.length}"
+
 
 class Name:
     """A host name, or a domain and all below it."""
@@ -36,7 +50,7 @@ class Name:
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        self.name = name.lower()
+        self.name = name.lower().removesuffix(".")
 
     def match(self, name: str) -> float | None:
         """As Network.match: a name counts as an address, a domain for less than that and more than any network."""
@@ -45,6 +59,9 @@ class Name:
         if self.name.startswith(".") and name.endswith(self.name):
             return 127 + len(self.name) / 256       # the longer, the narrower
         return None
+
+    def __str__(self) -> str:
+        return self.name
 
 
 Pattern = Network | Name
@@ -85,33 +102,113 @@ def pattern(word: str) -> list[Pattern]:
     if slash:
         if not (length.isascii() and length.isdigit() and int(length) <= most):
             raise ValueError(f"not a prefix length of 0 to {most}: {word!r}")
+        if packed.startswith(MAPPED) and len(packed) == 16 and int(length) >= 96:
+            return [Network(packed[12:], int(length) - 96)]     # no peer is ever seen in these clothes
         return [Network(packed, int(length))]
+    if packed.startswith(MAPPED) and len(packed) == 16:
+        return [Network(packed[12:], 32)]
     if len(packed) == 4 and packed[3] == 0:
         return [Network(packed, 8 * len(packed.rstrip(b"\0")))]
     return [Network(packed, most)]
 
 
+class Verdict:
+    """What the rules say of one peer.
+
+    why             the word for why it may not come in; None if it may
+    rule, pattern   the list that decided ("only-from", "no-access"), and what of it matched; None where nothing did
+    name            the peer's confirmed name, if rules ask for one
+    """
+
+    __slots__ = ("name", "pattern", "rule", "why")
+
+    def __init__(self, why: str | None, rule: str = "", pattern: Pattern | None = None,
+                 name: str | None = None) -> None:
+        self.why, self.rule, self.pattern, self.name = why, rule, pattern, name
+
+
 def denied(peer: Address, only_from: list[Pattern] | None, no_access: list[Pattern] | None) -> str | None:
     """Why this Address may not come in, or None.  No address at all (a pipe, a Unix socket) is local: welcome."""
+    return judged(peer, only_from, no_access).why
+
+
+def judged(peer: Address, only_from: list[Pattern] | None, no_access: list[Pattern] | None,
+           named: Callable[[str], str | None] | None = None) -> Verdict:
+    """The Verdict on this Address; `named` tells the confirmed name of a host (default: the resolver is asked)."""
     if not peer.host or (only_from is None and not no_access):
-        return None
-    packed, confirmed = _packed(peer.host.partition("%")[0]), None
+        return Verdict(None)
+    packed, name = packed_host(peer.host), None
     if packed is None:
-        return "no-address"             # whoever that is, no rule could be held against them
-    if any(isinstance(one, Name) for one in (only_from or []) + (no_access or [])):
-        confirmed = name_of(peer.host)
-    refused = _longest(no_access or [], packed, confirmed)
+        return Verdict("no-address")    # whoever that is, no rule could be held against them
+    if has_names(only_from, no_access):
+        name = (named or name_of)(peer.host)
+    refused = _longest(no_access or [], packed, name)
     if only_from is None:
-        return None if refused is None else "no-access"
-    allowed = _longest(only_from, packed, confirmed)
+        return Verdict(None, name=name) if refused is None else Verdict("no-access", "no-access", refused[1], name)
+    allowed = _longest(only_from, packed, name)
     if allowed is None:
-        return "only-from"
-    return "no-access" if refused is not None and refused >= allowed else None
+        return Verdict("only-from", "only-from", None, name)
+    if refused is not None and refused[0] >= allowed[0]:
+        return Verdict("no-access", "no-access", refused[1], name)
+    return Verdict(None, "only-from", allowed[1], name)
 
 
-def _longest(patterns: list[Pattern], packed: bytes, name: str | None) -> float | None:
-    found = [one.match(name or "") if isinstance(one, Name) else one.match(packed) for one in patterns]
-    return max((length for length in found if length is not None), default=None)
+def has_names(*lists: list[Pattern] | None) -> bool:
+    """Must somebody's name be looked up to hold these lists against them?"""
+    return any(isinstance(one, Name) for patterns in lists for one in patterns or ())
+
+
+def _longest(patterns: list[Pattern], packed: bytes, name: str | None) -> tuple[float, Pattern] | None:
+    best: tuple[float, Pattern] | None = None
+    for one in patterns:
+        length = one.match(name or "") if isinstance(one, Name) else one.match(packed)
+        if length is not None and (best is None or length > best[0]):
+            best = length, one
+    return best
+
+
+# -- for one conversation, one datagram, one connection --
+
+def admit(stream: "Stream", options: "Options") -> str | None:
+    """Hear the proxy, if the peer must be one; then why the client may not come in, or None.  Raises BadHeader."""
+    if options.proxy_protocol is None:
+        return refusal(stream.peer, options, stream.time())
+    from . import proxied
+    by = stream.peer
+    if by not in options.proxy_protocol:
+        return proxied.FOREIGN
+    proxied.hear(stream, options.names)
+    return refusal(stream.peer, options, stream.time(), by)
+
+
+def refusal(peer: Address, options: "Options", seconds: float, by: Address | None = None) -> str | None:
+    """Why this client, for whom `by` spoke, may not come in at this time (seconds since 1970), or None."""
+    if options.access_times is not None:
+        from .accesstimes import now, within
+        if within(options.access_times, now(seconds)) is None:
+            return "access-times"
+    if by is not None and by.host and not peer.host and (options.only_from is not None or options.no_access):
+        return "no-address"             # of another machine, and no rule could be held against it
+    return denied(peer, options.only_from, options.no_access)
+
+
+def at_the_door(options: "Options") -> Callable[[Address], str | None] | None:
+    """What tells, of a connection before anything is spent on it, why it is turned away: None for what must be heard.
+
+    None instead of it where nothing can be told without asking the peer or the resolver.
+    """
+    proxies = options.proxy_protocol
+    if proxies is not None:
+        from .proxied import FOREIGN
+        return lambda peer: None if peer in proxies else FOREIGN
+    if has_names(options.only_from, options.no_access):
+        return None
+    return lambda peer: refusal(peer, options, time.time())
+
+
+def packed_host(host: str) -> bytes | None:
+    """An address in network order, 4 or 16 octets; None for what is no address."""
+    return _packed(host.partition("%")[0])
 
 
 def _packed(text: str) -> bytes | None:

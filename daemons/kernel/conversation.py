@@ -8,7 +8,7 @@ from select import POLLOUT
 
 from . import log
 from .addresses import Address
-from .ends import Denied, End, Gone, Late, Reset
+from .ends import BadHeader, Crowded, Denied, End, Gone, Late, Reset
 from .options import Options
 from .service import Service
 from .stream import Stream
@@ -17,6 +17,10 @@ from .transport import SocketTransport, Transport
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .limits import Shared
+    from .limitsfile import LimitsFile
+    from .penalties import Penalty
 
     Figure = float | int | str          # text where it has crossed a pipe
 
@@ -35,8 +39,17 @@ class Program:
     def __init__(self, service: Service, options: Options, talk: "Any", answer: "Any", via: str) -> None:
         self.service, self.options, self.talk, self.answer, self.via = service, options, talk, answer, via
         self.made: tuple[object, ...] = ()      # what the program's setup() returned, as a tuple to call with
-        self.restricted = options.only_from is not None or bool(options.no_access)
+        self.restricted = any(rule is not None for rule in (options.only_from, options.no_access, options.access_times,
+                                                            options.proxy_protocol))
+        self.tell: Callable[[object], bool] | None = None       # a program that stays: is this news in the log?
         self.patience = 60.0 if options.timeout is None else options.timeout
+        self.limits: Shared | None = None       # where conversations are counted together with other processes
+        self.table: LimitsFile | None = None    # the table of these counts, and of failed logins
+
+    def penalty(self, stream: Stream) -> "Penalty":
+        """What failed logins cost the peer of this conversation."""
+        from . import penalties
+        return penalties.of(self, stream)
 
 
 def new_session() -> str:
@@ -88,7 +101,7 @@ def hold(program: Program, transport: Transport, peer: Address, local: Address, 
     if options.session is not None:
         transport.end = began + options.session
     stream = Stream(transport, patience=program.patience, endings=program.service.endings,
-                    peer=peer, local=local, session=session, log=log.event)
+                    peer=peer, local=local, session=session, log=log.event, penalty=program.penalty)
     reason, why = _hold(program, stream)
     return Outcome(reason, why, time.monotonic() - began, stream.received, stream.sent, stream.commands)
 
@@ -117,9 +130,12 @@ def _say_back(stream: Stream, options: Options) -> None:
 
 def _hold(program: Program, stream: Stream) -> tuple[str, str]:
     """Talk, and say the last words; returns the reason of the end and an explanation of it."""
+    counted = None
     try:
         if program.restricted:
-            _admit(program.options, stream.peer)
+            _admit(program, stream)
+        if program.limits is not None:
+            counted = program.limits.enter(stream.peer.source)
         reason = program.talk(stream, program.options, *program.made)
         stream.close()
         return reason or "done", ""
@@ -128,9 +144,18 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
         return end.reason, str(end)
     except Gone as end:                 # the peer's last word; ours may still be on their way
         return _part(stream, end)
-    except Denied as end:
-        log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
+    except Crowded as end:
+        if end.news:
+            log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
+        stream.send(program.service.busy)
         return _part(stream, end)
+    except Denied as end:
+        _tell_refusal(program, stream, end)
+        return _part(stream, end)
+    except BadHeader as end:            # the octets of no client: not to be answered, nor waited for
+        _tell_refusal(program, stream, end)
+        stream.cut_off()
+        return end.reason, str(end)
     except Late as end:
         stream.cut_off()
         return end.reason, str(end)
@@ -140,6 +165,9 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
         log.crash(error, session=stream.session)
         _apologise(program, stream)
         return "crash", ""
+    finally:
+        if counted is not None:
+            counted.leave()
 
 
 def _part(stream: Stream, end: End) -> tuple[str, str]:
@@ -160,11 +188,21 @@ def _apologise(program: Program, stream: Stream) -> None:
         stream.cut_off()
 
 
-def _admit(options: Options, peer: Address) -> None:
+def _admit(program: Program, stream: Stream) -> None:
     from . import access
-    why = access.denied(peer, options.only_from, options.no_access)
+    why = access.admit(stream, program.options)
     if why:
         raise Denied(why)
+
+
+def _tell_refusal(program: Program, stream: Stream, end: End) -> None:
+    """Log it, once in a minute for each source: a flood is not to fill the log."""
+    if program.limits is not None:
+        news = program.limits.told(stream.peer.source)
+    else:
+        news = program.tell is None or program.tell((stream.peer.source, str(end)))
+    if news:
+        log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
 
 
 def _confirmed(peer: Address) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from . import log
 from .addresses import Address, Name, address
-from .limits import Limits, OnceAMinute
+from .limits import Limits, OnceAMinute, Shared
 from .options import Options
 
 TYPE_CHECKING = False
@@ -28,38 +28,44 @@ MAPPED = bytes(10) + b"\xff\xff"         # how IPv4 addresses begin in IPv6's cl
 
 
 class Packet:
-    """One datagram: `data`, who sent it, how it was addressed, and the log and wall clock for its answer."""
+    """One datagram: `data`, who sent it to where, and the log and wall clock for its answer.
 
-    __slots__ = ("_name", "_to", "data", "log", "time")
+    `name` and `to` are those of the client where a proxy sent it, as socket calls have them.
+    """
 
-    def __init__(self, data: bytes, name: Name, to: tuple[str, int] | None = None,
+    __slots__ = ("data", "log", "name", "time", "to")
+
+    def __init__(self, data: bytes, name: Name, to: Name | None = None,
                  log_: Callable[..., None] = log.event, wall: Callable[[], float] = time.time) -> None:
-        self.data, self._name, self._to, self.log, self.time = data, name, to, log_, wall
+        self.data, self.name, self.to, self.log, self.time = data, name, to, log_, wall
 
     @property
     def peer(self) -> Address:
         """The sender's Address."""
-        return address(self._name)
+        return address(self.name)
 
     @property
     def local(self) -> Address:
         """The Address that was asked; without a host where only the socket knows."""
-        return address(self._to or ("", 0))
+        return address(self.to or ("", 0))
 
 
 class Datagrams:
     """One datagram socket and the program's `answer(packet, options)`, which returns octets or None."""
 
     def __init__(self, sock: socket.socket, answer: Callable[..., bytes | None], options: Options,
-                 *made: object) -> None:
+                 *made: object, shared: Shared | None = None) -> None:
         self.sock, self.answer, self.options, self.made = sock, answer, options, made
         self.port = sock.getsockname()[1] if sock.family != socket.AF_UNIX else 0
         self.low_ports = SERVER_PORTS if options.low_ports == "ignore" and self.port else 0
-        self.limits = Limits(None, options.rate)
+        self.shared = shared
+        self.limits = shared or Limits(None, options.rate)
         self.first_of, self.tell = OnceAMinute(), OnceAMinute()
         self.seen: set[Name] = set()
         self.seen_until = 0.0
         self.count = [0, 0, 0, 0]       # in, answered, ignored, refused
+        self.proxies, self.wall = options.proxy_protocol, time.time
+        self.restricted = any(rule is not None for rule in (options.only_from, options.no_access, options.access_times))
         self.connected = _is_connected(sock)
         self.wildcard = _ask_for_destination(sock) if not self.connected else False
 
@@ -80,22 +86,52 @@ class Datagrams:
         self.count[0] += 1
         if self.port and (name[1] < self.low_ports or (to is not None and to.many) or self._is_us(name)):
             return self._ignore(name, to)
+        if self.proxies is not None:
+            return self._serve_proxied(data, name, to)
+        if self._is_welcome(name):
+            self._answer(Packet(data, name, to.name if to else None), name, to)
+
+    def _serve_proxied(self, data: bytes, name: "Any", to: "_Destination | None") -> None:
+        """What a proxy sends begins with a header that says who asks; the answer goes to the proxy."""
+        from . import proxied  # loaded by the option
+        from .proxyheader import Malformed
+        try:
+            if address(name) not in self.proxies:
+                return self._refuse(name, proxied.FOREIGN)
+            header, data = proxied.unwrap(data)
+        except Malformed as error:
+            return self._refuse(name, f"proxy: {error}")
+        asker, asked = header.source, header.destination
+        if asker is None or asked is None:
+            asker, asked = name, to.name if to else None
+        elif self.port and isinstance(asker, tuple) and (asker[1] < self.low_ports or self._is_us(asker)):
+            return self._ignore(asker, None)
+        if self._is_welcome(asker, address(name)):
+            self._answer(Packet(data, asker, asked), name, to)
+
+    def _is_welcome(self, name: "Any", by: Address | None = None) -> bool:
+        """Hold who asks against the limits and the rules; `by` is the proxy that told of it."""
         if self.limits.rate and not self.limits.within_rate(address(name).source):
-            return self._refuse(name, "rate")
-        if self.options.only_from is not None or self.options.no_access:
+            self._refuse(name, "rate")
+            return False
+        if self.restricted:
             from . import access
-            why = access.denied(address(name), self.options.only_from, self.options.no_access)
+            why = access.refusal(address(name), self.options, self.wall(), by)
             if why:
-                return self._refuse(name, why)
-        packet = Packet(data, name, to.name if to else None)
+                self._refuse(name, why)
+                return False
+        return True
+
+    def _answer(self, packet: Packet, name: "Any", to: "_Destination | None") -> None:
+        """Let the program answer; what it says goes to `name`."""
         try:
             reply = self.answer(packet, self.options, *self.made)
             if reply is not None and name:      # a Unix peer without a name is heard, but cannot be answered
                 self._reply(reply, name, to)
         except Exception as error:      # one bad packet must not end the service for all
             return log.crash(error)
-        if name not in self.seen:
-            self._first(name, to, len(data), len(reply or b""))
+        if packet.name not in self.seen:
+            self._first(packet, name, to, len(reply or b""))
 
     def _receive(self) -> "tuple[bytes, Any, _Destination | None]":
         data, name = self.sock.recvfrom(LARGEST, NOW)
@@ -118,16 +154,16 @@ class Datagrams:
             if self.tell(address(name).source):
                 log.event("ignored", from_=address(name), why=error.strerror)
 
-    def _first(self, name: Name, to: "_Destination | None", received: int, sent: int) -> None:
+    def _first(self, packet: Packet, name: Name, to: "_Destination | None", sent: int) -> None:
         """Log the first packet of a sender in a minute; the rest are counted."""
         now = time.monotonic()
         if now > self.seen_until or len(self.seen) > 4096:
             self.seen, self.seen_until = set(), now + 60
-        self.seen.add(name)
-        sender = address(name)
-        if self.first_of(sender.source):
-            log.event("packet", from_=sender, to=address(to.name if to else self.sock.getsockname()), in_=received,
-                      out=sent)
+        self.seen.add(packet.name)
+        if self.first_of(packet.peer.source):
+            by = {"by": address(name)} if packet.name != name else {}
+            asked = packet.local if packet.to else address(to.name if to else self.sock.getsockname())
+            log.event("packet", from_=packet.peer, to=asked, **by, in_=len(packet.data), out=sent)
 
     def _is_us(self, name: tuple[str, int]) -> bool:
         """Did we send this ourselves, from whichever address?  Then the answer would be the next question."""
@@ -142,7 +178,8 @@ class Datagrams:
 
     def _refuse(self, name: Name, why: str) -> None:
         self.count[3] += 1
-        if self.tell(address(name).source):
+        source = address(name).source
+        if self.tell(source) and (self.shared is None or self.shared.told(source)):
             log.event("refused", from_=address(name), why=why)
 
     def summary(self) -> None:

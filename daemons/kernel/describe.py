@@ -6,6 +6,9 @@ Never imported by a running program.
 from .service import Service
 
 LIBRARY = "/usr/local/lib/fd0"
+SHARED = "/run/fd0"
+# what a unit must say in a drop-in for a program to call others
+CALLING = ["PrivateNetwork=no", "IPAddressDeny=", "RestrictAddressFamilies=AF_INET AF_INET6", "ProcSubset=all"]
 MADE = "Made by `fd0 units` from the declaration in daemons/{name}.py; a test holds the two together."
 
 
@@ -32,10 +35,11 @@ def xinetd(service: Service, library: str = LIBRARY, **changes: str | None) -> s
     head = [f"# {service.name}: {service.about.rstrip('.')}{rfcs}.", f"# {MADE.format(name=service.name)}",
             "# To switch it on: disable = no, then have xinetd read its files again (kill -HUP).",
             f"# Its options: {library}/{service.name} --help"]
-    return "\n".join(head) + "\n" + "".join(_entry(service, library, sort, changes) for sort in service.sockets)
+    return "\n".join(head) + "\n" + "".join(xinetd_entry(service, library, sort, changes) for sort in service.sockets)
 
 
-def _entry(service: Service, library: str, sort: str, changes: dict[str, str | None]) -> str:
+def xinetd_entry(service: Service, library: str, sort: str, changes: dict[str, str | None]) -> str:
+    """One section for one kind of socket; `changes` are attributes with other values, or None to leave them out."""
     stream = sort == "stream"
     rows = [
         ("# say no here to switch the service on", "disable", "yes"),
@@ -92,6 +96,9 @@ def systemd_socket(service: Service, each: bool = False) -> str:
     lines += ["", "[Socket]", "# where it listens: a port for IPv4 and IPv6, or ADDRESS:PORT, or a path"]
     lines += [f"{'ListenStream' if sort == 'stream' else 'ListenDatagram'}={service.port}"
               for sort in service.sockets if not (each and sort == "dgram")]
+    if "netlink" in service.needs and not each:
+        lines += ["# by which it asks the kernel: opened here, so that it can be shut in without a network of its own",
+                  "ListenNetlink=inet-diag"]
     lines += ["BindIPv6Only=both", f"FileDescriptorName={service.name}", f"Accept={'yes' if each else 'no'}"]
     if each:
         lines += ["# processes at once, and of them for one client", "MaxConnections=200", "MaxConnectionsPerSource=20"]
@@ -125,30 +132,28 @@ def _unit(service: Service, each: bool) -> str:
 
 
 def _identity(service: Service) -> list[str]:
-    if service.user == "nobody":
-        return ["# a user that exists while the program runs", "DynamicUser=yes"]
-    return [f"User={service.user}"]
+    return ["# whom the installation makes for all programs (sysusers.d)", f"User={service.user}"]
 
 
 def _sandbox(service: Service) -> list[str]:
     """What the program can do without, which is nearly everything: its socket is already there."""
-    calls = "network" in service.needs
-    netlink = "netlink" in service.needs
-    families = "AF_UNIX" + (" AF_INET AF_INET6" if calls else "") + (" AF_NETLINK" if netlink else "")
+    calls = "network" in service.needs and not service.calls
+    families = "AF_UNIX" + (" AF_INET AF_INET6" if calls else "")
     homes = "read-only" if "homes" in service.needs else "yes"
     return [
         "# privileges", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "AmbientCapabilities=",
         "RestrictSUIDSGID=yes", "KeyringMode=private", "UMask=0077",
         "# files", "ProtectSystem=strict", f"ProtectHome={homes}", "PrivateTmp=yes", "PrivateDevices=yes",
-        "DevicePolicy=closed", *([] if netlink else ["ProtectProc=invisible", "ProcSubset=pid"]),
-        *[f"ReadWritePaths={path}" for path in service.writes],
+        "DevicePolicy=closed", "ProtectProc=invisible", "ProcSubset=pid",
+        "PrivateMounts=yes", "# where programs count callers together, where that is asked for",
+        f"ReadWritePaths=-{SHARED}", *[f"ReadWritePaths={path}" for path in service.writes],
         "# kernel", "ProtectClock=yes", "ProtectControlGroups=yes", "ProtectHostname=yes", "ProtectKernelLogs=yes",
         "ProtectKernelModules=yes", "ProtectKernelTunables=yes", "LockPersonality=yes", "MemoryDenyWriteExecute=yes",
         "RestrictNamespaces=yes", "RestrictRealtime=yes", "RemoveIPC=yes",
         # whose files and connections these are could not be told apart in a user namespace of our own
-        *([] if netlink or calls or "homes" in service.needs else ["PrivateUsers=yes"]),
+        *([] if calls or "homes" in service.needs else ["PrivateUsers=yes"]),
         "# network: the socket is inherited; only what is named here can be opened",
-        *([] if netlink or calls else ["PrivateNetwork=yes", "IPAddressDeny=any"]),
+        *([] if calls else ["PrivateNetwork=yes", "IPAddressDeny=any"]),
         f"RestrictAddressFamilies={families}",
         "# system calls", "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
         "SystemCallFilter=~@privileged @resources @setuid @chown @keyring @memlock @timer @pkey @ipc @aio",

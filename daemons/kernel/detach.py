@@ -13,8 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from .limitsfile import LimitsFile
 
-def background(options: Options, sockets: Iterable[socket]) -> "AbstractContextManager[object]":
+
+def background(options: Options, sockets: "Iterable[socket | LimitsFile]") -> "AbstractContextManager[object]":
     """A context in which the process is a daemon and its pid file names it; raises Misuse."""
     if sys.flags.no_site:
         site.main()                     # installed programs start without site-packages

@@ -63,3 +63,17 @@ class Denied(End):
     """Access rules or limits keep this peer out; the exception's text says which."""
 
     reason = "denied"
+
+
+class BadHeader(End):
+    """The header by which a proxy tells who calls did not come, or is wrong; the text says how."""
+
+    reason = "proxy"
+
+
+class Crowded(Denied):
+    """A limit is reached: per-source, instances or rate; `news` is False when the log has its source this minute."""
+
+    def __init__(self, why: str, news: bool) -> None:
+        super().__init__(why)
+        self.news = news

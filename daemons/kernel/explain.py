@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 from . import descriptors, log, sockopts
 from .conversation import Program
@@ -36,7 +37,9 @@ def findings(program: Program, given: list[Given]) -> list[tuple[str, str]]:
     errors = "ours to log" if descriptors.errors is None else "kept"
     lines.append(("log", f"{options.log}, facility {options.facility}, priority {options.priority} and above, "
                          f"as {options.ident}; descriptor 2 is {errors}"))
+    lines += _access(options)
     lines.append(("limits", _limits(options)))
+    lines.append(("counted", _counted(program, given)))
     chosen = ", ".join(f"{row[0]} {value}" for row, value in sockopts.chosen(options))
     lines.append(("socket", chosen or "no socket option set"))
     for name, where in options.sources.items():
@@ -51,6 +54,26 @@ def _plan(program: Program, given: list[Given]) -> str:
     model = program.options.model or program.service.model
     end = "until told to stop" if any(one.ours for one in given) else f"until idle for {program.options.idle:g} seconds"
     return f"serve {end}, model {model}, {program.options.processes} process(es)"
+
+
+def _access(options: Options) -> list[tuple[str, str]]:
+    """Who may come in, by which rules, and when."""
+    only = "everybody" if options.only_from is None else " ".join(map(str, options.only_from)) or "nobody"
+    lines = [("welcome", only), ("unwelcome", " ".join(map(str, options.no_access or [])) or "nobody else")]
+    if options.access_times is not None:
+        from .accesstimes import now, shown, within
+        minute = now(time.time())
+        state = "outside" if within(options.access_times, minute) is None else "within"
+        lines.append(("times", f"{' '.join(shown(*one) for one in options.access_times)}, local time; "
+                               f"it is {shown(minute)} now, which is {state}"))
+    if options.proxy_protocol is not None:
+        lines.append(("proxies", f"a PROXY header must come first from {options.proxy_protocol}; nobody else is heard"))
+    return lines
+
+
+def _counted(program: Program, given: list[Given]) -> str:
+    from . import limits
+    return limits.described(program, given)
 
 
 def _limits(options: Options) -> str:

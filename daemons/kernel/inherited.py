@@ -25,6 +25,7 @@ OWN = "fd0-own"         # name of a descriptor that we bound ourselves and hande
 CONNECTION, LISTENER, DATAGRAMS, PIPES, TERMINAL = "connection", "listener", "datagrams", "pipes", "terminal"
 
 standing: list[socket.socket] = []     # inherited listeners and datagram sockets: for these we are started again
+asking: list[socket.socket] = []       # netlink sockets, which are asked: opened where a sandbox may not reach
 manager = ""            # where the service manager wants to hear from us (NOTIFY_SOCKET)
 
 
@@ -59,8 +60,9 @@ def look(options: "Options", warn: Callable[[str], None]) -> list[Given]:
     passed = listen_fds(os.environ, os.getpid(), options.listen_fds, warn)
     names = listen_names(os.environ, len(passed))
     forget_launcher(os.environ)
-    if passed:
-        return [kind_of(socket.socket(fileno=fd), name) for fd, name in zip(passed, names)]
+    found = [kind_of(sock, name) for fd, name in zip(passed, names) if not kept(sock := socket.socket(fileno=fd))]
+    if found:
+        return found
     given = standard_input(options.listen)
     if given is not None:
         return [given]
@@ -153,12 +155,27 @@ def kind_of(sock: socket.socket, name: str) -> Given:
     return Given(DATAGRAMS if sock.type == socket.SOCK_DGRAM else LISTENER, sock, name, ours=name == OWN)
 
 
+def kept(sock: socket.socket) -> bool:
+    """Is this a socket to ask the kernel by?  Then it is kept for that, without what somebody before us left unread."""
+    if sock.family != socket.AF_NETLINK:
+        return False
+    sock.setblocking(False)
+    try:
+        while sock.recv(1):
+            pass
+    except OSError:
+        asking.append(sock)
+    return True
+
+
 def callers_wait_at() -> list[socket.socket]:
     """The sockets for whose callers the launcher will start us again at once, should we leave now."""
     if not standing:                    # what failed may have been before we looked
         try:
             for fd in listen_fds(os.environ, os.getpid(), "own", lambda text: None):
-                kind_of(socket.socket(fileno=fd), "")
+                sock = socket.socket(fileno=fd)
+                if not kept(sock):
+                    kind_of(sock, "")
         except Nothing:                 # it has been said
             return standing
         standard_input()

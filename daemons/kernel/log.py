@@ -35,7 +35,8 @@ OPTIONS = {name: getattr(syslog, "LOG_" + name.upper()) for name in ("cons", "nd
 EVENTS = (
     Event("open", "info", "session from name to via tls", "a conversation begins"),
     Event("close", "info", "session reason why seconds in out commands", "a conversation is over, and how it ended"),
-    Event("packet", "info", "from to in out", "a datagram was answered (the first of its source in a minute)"),
+    Event("proxied", "info", "session from name to by version", "a proxy says who called, and where"),
+    Event("packet", "info", "from to by in out", "a datagram was answered (the first of its source in a minute)"),
     Event("packets", "info", "in answered ignored refused", "datagrams since the last such line"),
     Event("ignored", "notice", "from to why", "a datagram that must not be answered (once a source and minute)"),
     Event("refused", "notice", "session from why", "a peer was turned away (once a source and minute)"),
@@ -265,7 +266,8 @@ def undelivered() -> bool:
 
 def on_stderr() -> bool:
     """Does whoever reads the stderr that we were started with read the log there?"""
-    return (_state.to_stderr or bool(_state.flags & syslog.LOG_PERROR)) and descriptors.errors is not None
+    return descriptors.errors is not None and (
+        _state.to_stderr or bool(_state.flags & syslog.LOG_PERROR) or _is_journal(descriptors.errors))
 
 
 def fileno() -> int | None:

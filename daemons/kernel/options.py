@@ -13,13 +13,15 @@ from collections.abc import Container, Iterable, Mapping
 
 from . import log, sockopts
 from .service import Option, Service
-from .values import choice, count, linger, path, seconds, several, switch, text, words
+from .values import choice, count, linger, path, place, plain, seconds, several, switch, text, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from .access import Pattern
+    from .accesstimes import Window
+    from .proxied import Proxies
 
 FOLDER = "/etc/fd0"
 ACTIONS = {"help": "print this page", "version": "print the version", "check": "only check options and files",
@@ -36,6 +38,18 @@ def networks(text: str) -> "list[Pattern]":
     return access.networks(text)
 
 
+def hours(text: str) -> "list[Window]":
+    """Windows of the day."""
+    from . import accesstimes
+    return accesstimes.windows(text)
+
+
+def proxies(text: str) -> "Proxies":
+    """The proxies' networks."""
+    from . import proxied
+    return proxied.proxies(text)
+
+
 def listens(text: str) -> list[tuple[str, int | None]]:
     """Addresses to listen at."""
     from .listening import listen  # a launched program binds nothing
@@ -43,6 +57,7 @@ def listens(text: str) -> list[tuple[str, int | None]]:
 
 
 networks.__name__, listens.__name__ = "networks", "address:port,..."
+hours.__name__, proxies.__name__ = "hh:mm-hh:mm,...", "networks|unix"
 
 LAUNCH = (
     Option("listen", listens, None, "bind here when no launcher gave us a socket: 127.0.0.1:7007, :7, unix:/run/x"),
@@ -64,10 +79,20 @@ SERVING = (
     Option("timeout", seconds, None, "longest wait for one line, block or write"),
     Option("session", seconds, None, "longest conversation"),
     Option("grace", seconds, "30", "time that conversations get to finish after SIGTERM or SIGHUP"),
-    Option("only-from", networks, None, "talk to these only"),
-    Option("no-access", networks, None, "do not talk to these"),
     Option("low-ports", choice("ignore", "answer"), "ignore", "datagrams from ports below 1024, where servers live"),
     Option("names", switch, "no", "look up and confirm the peer's name for the log"),
+)
+ACCESS = (
+    Option("only-from", networks, None, "talk to these only"),
+    Option("no-access", networks, None, "do not talk to these"),
+    Option("access-times", hours, None, "talk at these times of the day: 08:00-18:00,22:00-02:00"),
+    Option("proxy-protocol", proxies, None, "networks (or unix) of proxies, which begin with a PROXY header"),
+)
+LIMITS = (
+    # where nobody says: shared for a connection, and for a listener that has /run/fd0; only limits that are set count
+    Option("limits", place, None, "count what is limited in /run/fd0/limits, in this program, or in a file"),
+    Option("limit-group", plain, None, "count together with all programs that name this group"),
+    Option("penalty-exempt", networks, None, "networks whose failed logins slow nobody down"),
 )
 LOGGING = (
     Option("facility", choice(*log.FACILITIES), None, "syslog facility"),
@@ -77,7 +102,8 @@ LOGGING = (
     Option("log", text, "syslog", "where to log: syslog, stderr, or the path of a syslog socket"),
 )
 Groups = tuple[tuple[str, tuple[Option, ...]], ...]
-GENERAL: Groups = (("Launch", LAUNCH), ("Serving", SERVING), ("Socket", sockopts.OPTIONS), ("Log", LOGGING))
+GENERAL: Groups = (("Launch", LAUNCH), ("Serving", SERVING), ("Access", ACCESS), ("Limits", LIMITS),
+                   ("Socket", sockopts.OPTIONS), ("Log", LOGGING))
 
 
 class Options:

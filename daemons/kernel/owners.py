@@ -3,12 +3,19 @@
 Linux is asked for exactly this connection (sock_diag(7)), which takes it no longer when there are many, and
 needs no privilege.  Where that is closed to us, by a sandbox or an old kernel, its table of all sockets
 is read, with the help of whoever knows how it is written: `table` is daemons.wire.proctcp.sockets.
+
+A launcher may pass us a socket to ask by (ListenNetlink= of systemd.socket(5)).  The kernel then answers for the
+network and the users where that socket was opened, so that the program itself can be shut in without either.
 """
 
+import fcntl
+import os
 import socket
 import struct
+from _thread import allocate_lock
 from collections.abc import Callable, Iterable
 
+from . import inherited
 from .addresses import Address
 
 TYPE_CHECKING = False
@@ -39,6 +46,8 @@ REST = struct.Struct("=III")            # interface, cookie
 MESSAGE = struct.Struct("=BBBB")        # family, state, timer, retransmissions
 FIGURES = struct.Struct("=IIIII")       # expires, receive queue, send queue, uid, inode
 ANY_COOKIE = 0xffffffff
+SO_NETNS_COOKIE = 71                    # asm-generic/socket.h, Linux 5.14: tells network namespaces apart
+MOST_INTERFACES = 64                    # that are tried where their list is out of our sight
 SECONDS = 2.0                           # the kernel answers at once, or a sandbox never does
 
 # include/net/tcp_states.h: open at our end, and known to the other: no listener, no half-open call, no TIME_WAIT
@@ -77,15 +86,38 @@ def _only(uids: set[int]) -> int | None:
 
 def _asked(here: "End", there: "End") -> int | None:
     """Ask for the connection: at any interface, then at each, for those that are bound to one (link-local ones are)."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as sock:
-        sock.settimeout(SECONDS)
+    with _Asker() as sock:
         if not _answers(sock):
             raise OSError("no sock_diag for TCP here")
-        for interface in [0, *(index for index, _ in _interfaces())]:
+        for interface in [0, *_interfaces()]:
             uid = _exactly(sock, here, there, interface)
             if uid is not None:
                 return uid
     return None
+
+
+class _Asker:
+    """A socket to ask by for a while: our own, or the one that all our threads and processes were given, in turn."""
+
+    turn = allocate_lock()
+
+    def __enter__(self) -> socket.socket:
+        self.given = bool(inherited.asking)
+        if self.given:
+            self.sock = inherited.asking[0]
+            self.turn.acquire()
+            fcntl.lockf(self.sock, fcntl.LOCK_EX)
+        else:
+            self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
+        self.sock.settimeout(SECONDS)
+        return self.sock
+
+    def __exit__(self, *_: object) -> None:
+        if self.given:
+            fcntl.lockf(self.sock, fcntl.LOCK_UN)
+            self.turn.release()
+        else:
+            self.sock.close()
 
 
 def _answers(sock: socket.socket) -> bool:
@@ -93,16 +125,14 @@ def _answers(sock: socket.socket) -> bool:
 
     So ask for all sockets in no state at all, which looks at none of them.
     """
-    sock.send(_request(socket.AF_INET, NLM_F_REQUEST | NLM_F_DUMP, 0, (0, bytes(4)), (0, bytes(4)), 0))
-    data = sock.recv(8192)
+    data = _answer(sock, socket.AF_INET, NLM_F_REQUEST | NLM_F_DUMP, 0, (0, bytes(4)), (0, bytes(4)), 0)
     errno: int = struct.unpack_from("=i", data, HEADER.size)[0]         # of NLMSG_DONE or NLMSG_ERROR
     return errno == 0
 
 
 def _exactly(sock: socket.socket, here: "End", there: "End", interface: int) -> int | None:
     family = socket.AF_INET if len(here[1]) == 4 else socket.AF_INET6
-    sock.send(_request(family, NLM_F_REQUEST, 0xffffffff, here, there, interface))
-    data = sock.recv(8192)
+    data = _answer(sock, family, NLM_F_REQUEST, 0xffffffff, here, there, interface)
     if HEADER.unpack_from(data)[1] == NLMSG_ERROR:
         return None
     _, state, _, _ = MESSAGE.unpack_from(data, HEADER.size)
@@ -116,17 +146,38 @@ def _exactly(sock: socket.socket, here: "End", there: "End", interface: int) -> 
     return int(uid) if inode else None  # nobody holds it any more: the kernel sees it out, as uid 0
 
 
-def _request(family: int, flags: int, states: int, here: "End", there: "End", interface: int) -> bytes:
+def _answer(sock: socket.socket, family: int, flags: int, states: int, here: "End", there: "End",
+            interface: int) -> bytes:
+    """What the kernel says to this question; an answer to one that somebody did not wait for is passed over."""
+    number: int = struct.unpack("=I", os.urandom(4))[0]
+    sock.send(_request(family, flags, number, states, here, there, interface))
+    data = sock.recv(8192)
+    while HEADER.unpack_from(data)[3] != number:
+        data = sock.recv(8192)
+    return data
+
+
+def _request(family: int, flags: int, number: int, states: int, here: "End", there: "End", interface: int) -> bytes:
     body = (REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, states) + ENDS.pack(here[0], there[0], here[1], there[1])
             + REST.pack(interface, ANY_COOKIE, ANY_COOKIE))
-    return HEADER.pack(HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, flags, 0, 0) + body
+    return HEADER.pack(HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, flags, number, 0) + body
 
 
-def _interfaces() -> list[tuple[int, str]]:
+def _interfaces() -> Iterable[int]:
+    if _is_shut_in():
+        return range(1, MOST_INTERFACES + 1)
     try:
-        return socket.if_nameindex()
+        return [index for index, _ in socket.if_nameindex()]
     except OSError:
         return []
+
+
+def _is_shut_in() -> bool:
+    """Is our own network another than the one whose connections we are asked about?"""
+    if not inherited.asking:
+        return False
+    with socket.socket(socket.AF_UNIX) as own:
+        return len({sock.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8) for sock in (own, inherited.asking[0])}) > 1
 
 
 # -- the table --
@@ -134,6 +185,8 @@ def _interfaces() -> list[tuple[int, str]]:
 
 def _rows(table: "Table") -> Iterable["Row"]:
     """The connections of both tables that somebody holds open; raises Unknowable when neither can be read."""
+    if _is_shut_in():
+        raise Unknowable("the table at hand is of another network: let the unit have PrivateNetwork=no")
     texts = [text for text in map(_text, ("/proc/net/tcp", "/proc/net/tcp6")) if text]
     if not texts:
         raise Unknowable("neither sock_diag nor /proc/net/tcp")

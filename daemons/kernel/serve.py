@@ -28,6 +28,8 @@ Run = Callable[..., int | None]
 DONE, MISUSE, LATER = 0, 100, 111       # exit status: done; wrong, and wrong again if repeated; try later
 HOLD = 1.0                              # seconds a failed start keeps its socket, or launchers would spin
 LINGER = 0.5                            # seconds that a finished program gives a slow syslogd
+# options by which a conversation that is alone in its process may have to be counted
+COUNTED = frozenset(("max", "per-source", "rate", "limits", "limit-group"))
 
 
 def main(service: Service, talk: Talk | None = None, answer: Answer | None = None, setup: Setup | None = None,
@@ -77,6 +79,9 @@ def _main(service: Service, talk: Talk | None, answer: Answer | None, setup: Set
     if given[0].kind in (LISTENER, DATAGRAMS):
         from . import standing  # a connection needs nothing of what only a server that stays needs
         return standing.serve(program, given)
+    if COUNTED & options.sources.keys():
+        from . import limits
+        limits.prepare(program, given[0].kind)
     return _serve_one(program, given[0])
 
 

@@ -46,7 +46,7 @@ class Service:
     model     how it serves a listener unless told otherwise: "fork" or "thread"
     endings   "crlf" when only CR LF ends a line, "lf" when a bare LF is taken as well
     busy      octets said to a peer that is turned away for now, or whose conversation broke here
-    user      whom launchers should run it as; facility, its place in syslog
+    user      whom launchers should run it as: fd0, whom the installation makes; facility, its place in syslog
     reads     paths it must be able to read, writes: paths it must be able to write
     needs     what its sandbox must leave: "network" to call others, "netlink" to ask the kernel, "homes" to read
     protocol  the word for it in /etc/services, for xinetd's `service` line
@@ -54,15 +54,17 @@ class Service:
     secure_port   where the world expects it under TLS from the first octet, 0 for nowhere
     alpn      protocol names that it answers to in a TLS handshake (RFC 7301)
     description   paragraphs of its manual page, between blank lines
+    calls     options that make it call others, where nothing else does: without them it needs no network of its own
+    logins    whether it asks for passwords, so that failed logins are to be counted by all its processes
     """
 
     def __init__(self, name: str, *, about: str, port: int = 0, rfcs: tuple[int, ...] = (),
                  sockets: Words = ("stream",), model: str = "thread", endings: str = "lf", busy: bytes = b"",
-                 user: str = "nobody", facility: str = "daemon", reads: Words = (), writes: Words = (),
+                 user: str = "fd0", facility: str = "daemon", reads: Words = (), writes: Words = (),
                  needs: Words = (), protocol: str = "", operands: str = "", options: tuple[Option, ...] = (),
                  events: tuple[Event, ...] = (), defaults: tuple[tuple[str, str], ...] = (),
                  examples: Words = (), upgrades: bool = False, secure_port: int = 0, alpn: Words = (),
-                 description: str = "") -> None:
+                 description: str = "", calls: Words = (), logins: bool = False) -> None:
         self.name, self.about, self.port, self.rfcs, self.sockets = name, about, port, rfcs, sockets
         self.model, self.endings, self.busy = model, endings, busy
         self.user, self.facility = user, facility
@@ -71,3 +73,4 @@ class Service:
         self.operands, self.options, self.events = operands, options, events
         self.defaults, self.examples = dict(defaults), examples
         self.upgrades, self.secure_port, self.alpn, self.description = upgrades, secure_port, alpn, description
+        self.calls, self.logins = calls, logins

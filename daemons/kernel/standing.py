@@ -6,7 +6,7 @@ import struct
 import sys
 import time
 
-from . import descriptors, log, privileges
+from . import descriptors, limits, log, privileges
 from .accepting import ENDING, Loop
 from .conversation import Program
 from .inherited import LISTENER, OWN, Given, name_process
@@ -29,7 +29,8 @@ def serve(program: Program, given: list[Given]) -> int:
     name_process(program.service.name)
     ours = any(one.ours for one in given)
     anew = any(one.name == OWN for one in given)        # then we are in the background, and who we shall be
-    with _background(options, given) if ours and options.detach and not anew else _foreground(options, anew):
+    limits.prepare(program, limits.kind_of(given))
+    with _background(program, given) if ours and options.detach and not anew else _foreground(options, anew):
         if ours and options.detach:
             descriptors.catch()         # nobody is left who could read it elsewhere
         if ours and not anew:
@@ -176,9 +177,10 @@ class _foreground:
             detach.remove(self.pid_file)
 
 
-def _background(options: Options, given: list[Given]) -> "AbstractContextManager[object]":
-    """--detach: a daemon of its own session (PEP 3143), with the sockets and the log kept."""
+def _background(program: Program, given: list[Given]) -> "AbstractContextManager[object]":
+    """--detach: a daemon of its own session (PEP 3143), with the sockets, the log and the limits kept."""
     from . import detach
-    return detach.background(options, [one.sock for one in given])
+    table = [program.table] if program.table is not None else []
+    return detach.background(program.options, [*(one.sock for one in given), *table])
 
 

@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 
 from .addresses import Address
-from .ends import BadEnding, Cut, Gone, Late, TooLong
+from .ends import BadEnding, Cut, Gone, Late, Reset, TooLong
 from .transport import Octets, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
+
+    from .penalties import Penalty
 
 PIECE = 65536           # octets written under one deadline, and the most that replies may wait
 LAST_WORDS = 2.0        # seconds in which a peer may read our last words,
@@ -36,16 +38,20 @@ class Stream:
     received, sent, commands          counted for the log
     """
 
-    __slots__ = ("_closed", "_ended", "_input", "_log", "_monotonic", "_output", "_waiting", "commands", "endings",
-                 "local", "patience", "peer", "received", "sent", "session", "time", "transport", "wrote_last")
+    __slots__ = ("_closed", "_ended", "_input", "_log", "_monotonic", "_output", "_penalty", "_penalty_of",
+                 "_waiting", "commands", "endings", "local", "patience", "peer", "received", "sent", "session", "time",
+                 "transport", "wrote_last")
 
     def __init__(self, transport: Transport, *, patience: float = 60.0, endings: str = "lf",
                  peer: Address | None = None, local: Address | None = None, session: str = "",
                  log: "Any" = None, clock: Callable[[], float] = time.monotonic,
-                 wall: Callable[[], float] = time.time) -> None:
+                 wall: Callable[[], float] = time.time,
+                 penalty: "Callable[[Stream], Penalty] | None" = None) -> None:
         self.transport, self.patience, self.endings = transport, patience, endings
         self.peer, self.local, self.session = peer or Address(), local or Address(), session
         self._log, self._monotonic, self.time = log, clock, wall
+        self._penalty_of = penalty
+        self._penalty: Penalty | None = None
         self._input = bytearray()
         self._output: list[bytes] = []
         self._waiting = 0
@@ -94,6 +100,14 @@ class Stream:
         """Exactly `size` octets; raises Gone, Cut when the peer ended before the last of them, and Late."""
         deadline = self._monotonic() + self.patience
         while len(self._input) < size:
+            if not self._fill(deadline):
+                raise self._over()
+        return self._first(size)
+
+    def head(self, size_of: Callable[[bytearray], int], patience: float) -> bytes:
+        """What comes first, as long as `size_of(what has come)` says (0: not known yet), under one deadline."""
+        deadline = self._monotonic() + patience
+        while not (size := size_of(self._input)) or len(self._input) < size:
             if not self._fill(deadline):
                 raise self._over()
         return self._first(size)
@@ -199,6 +213,38 @@ class Stream:
     def log(self, name: str, /, **values: object) -> None:
         """Log one of the program's declared events, with this session's id."""
         self._log(name, session=self.session, **values)
+
+    @property
+    def penalty(self) -> "Penalty":
+        """What failed logins cost this peer: `pause(penalty.delay(user))`, and then tell it `failed` or `passed`."""
+        if self._penalty is None:
+            if self._penalty_of is None:
+                raise LookupError("this stream was made without a penalty")
+            self._penalty = self._penalty_of(self)
+        return self._penalty
+
+    def pause(self, seconds: float) -> None:
+        """Keep the peer waiting; what it sends meanwhile is read later.
+
+        Raises Gone when it hangs up with nothing left to answer, Reset, and what ends the conversation (Overtime,
+        Stopped).
+        """
+        if seconds <= 0:
+            return
+        self.flush()
+        deadline = self._monotonic() + seconds
+        while not self._ended and len(self._input) < PIECE:
+            if not self.transport.rest(True, deadline):
+                return
+            data = self.transport.take(PIECE)
+            if data is not None:
+                self.received += len(data)
+                self._input += data
+                self._ended = not data
+        if not self._input:
+            raise Gone("the peer closed")
+        if self.transport.rest(False, deadline):
+            raise Reset("the peer went away")
 
     def makefile(self, mode: str = "rb") -> io.BufferedIOBase:
         """A file view, for libraries that want one: "rb", "wb" or "rwb"; closing it closes nothing here."""

@@ -78,6 +78,23 @@ class Transport:
                 self.wait(self.sink_fileno(), POLLOUT, deadline)
             rest = rest[taken:]
 
+    def rest(self, listen: bool, deadline: float) -> bool:
+        """Wait until the deadline (False), or the peer says something, if we `listen`, or is gone for good (True).
+
+        Raises Overtime or Stopped when the conversation ends before.
+        """
+        watch = poll()
+        watch.register(self.fileno() if listen else self.sink_fileno(), POLLIN if listen else 0)
+        try:
+            ready(watch, deadline, (self,), "the peer was made to wait")
+        except Late as end:
+            if type(end) is not Late:
+                raise
+            return False
+        if self.stopped:
+            raise Stopped("the peer was made to wait")
+        return True
+
     def hurry(self, seconds: float) -> None:
         """The conversation must be over in so many seconds; called by signal handlers in the serving thread."""
         end = time.monotonic() + seconds

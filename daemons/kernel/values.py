@@ -69,6 +69,18 @@ def path(text: str) -> str:
     return text
 
 
+def place(text: str) -> str:
+    """Where limits are counted: shared, own, or an absolute path."""
+    return text if text in ("shared", "own") else path(text)
+
+
+def plain(text: str) -> str:
+    """A name of at most 31 octets, in printable ASCII without blanks."""
+    if not (text.isascii() and text.isprintable() and 0 < len(text) < 32 and " " not in text):
+        raise ValueError(f"not a name of 1 to 31 characters without blanks: {text!r}")
+    return text
+
+
 def words(text: str) -> list[str]:
     """Words, separated by commas or blanks."""
     return text.replace(",", " ").split()
@@ -97,6 +109,9 @@ def several(*allowed: str) -> Callable[[str], list[str]]:
 
     some.__name__ = "|".join(allowed) + ",..."
     return some
+
+
+place.__name__, plain.__name__ = "shared|own|PATH", "name"
 
 
 def hosts(port: int) -> Callable[[str], list[tuple[str, int]]]:

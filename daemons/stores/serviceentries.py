@@ -5,7 +5,7 @@ protection than its file asks for.
 """
 
 from .netnames import NetNames
-from .serviceattributes import ROWS
+from .serviceattributes import ROWS, FileLog
 from .servicesettings import ERROR, WARNING
 
 OWN = tuple(row for row in ROWS if row.kind and "service" in row.where)
@@ -34,7 +34,7 @@ class Entry:
     `wanted` is False if nobody asked for it to be started: then that is no mistake.
     """
 
-    __slots__ = ("disabled_because", "line", "name", "path", "wanted", *dict.fromkeys(row.field for row in OWN))
+    __slots__ = ("disabled_because", "internal", "line", "name", "path", "wanted", *dict.fromkeys(row.field for row in OWN))
 
     name: str                           # and where it was read
     path: str
@@ -52,8 +52,10 @@ class Entry:
     wait: bool
     user: str                           # a name or a number, as `group`, which may be empty
     group: str
-    server: str
+    server: str                         # "" where nothing is started: internal, redirect, a SENSOR
     server_args: list[str]
+    internal: str                       # the program of ours that does it, "tcpmux", or "" for a server of its own
+    redirect: tuple[str, int] | None    # host and port
     env: dict[str, str]
     passenv: list[str] | None           # None: all
     instances: int | None               # None: no limit; so with per_source and cps
@@ -61,7 +63,24 @@ class Entry:
     cps: tuple[int, int] | None
     only_from: list[str] | None         # as accesspatterns has them; None: everybody, []: nobody
     no_access: list[str]
-    log_type: tuple[str, str]           # facility and priority, "" where not said
+    libwrap: str                        # what it is called in /etc/hosts.allow, if not after its program
+    access_times: list[tuple[int, int]]     # spans of minutes after midnight; []: always
+    max_load: float                     # 0: whatever the load
+    deny_time: float                    # minutes
+    banner: str                         # paths, or ""
+    banner_success: str
+    banner_fail: str
+    leaky_bucket: bool
+    max_time: int | None                # seconds
+    groups: bool
+    mdns: bool
+    v6only: bool
+    passes: set[str]                    # of "stdin", "listen_fds"
+    tls: bool
+    tls_cert: str
+    tls_key: str
+    proxy_protocol: list[str] | None    # networks
+    log_type: tuple[str, str] | FileLog     # facility and priority, "" where not said
     log_on_success: set[str]
     log_on_failure: set[str]
     umask: int | None
@@ -81,7 +100,17 @@ class Entry:
                 getattr(self, row.field)[row.key] = value
             else:
                 setattr(self, row.field, row.into(value) if isinstance(value, list) else value)
-        self.id = self.id or name
+        self.id, self.internal = self.id or name, ""
+
+    @property
+    def is_sensor(self) -> bool:
+        """Does it only wait for those who have no business there?"""
+        return "SENSOR" in self.flags
+
+    @property
+    def is_muxed(self) -> bool:
+        """Is it called by its name at the port of tcpmux, and has none of its own?"""
+        return bool(self.types & {"TCPMUX", "TCPMUXPLUS"})
 
     @property
     def argv(self) -> list[str]:

@@ -43,6 +43,7 @@ def read(path: str, services: str = "/etc/services", networks: str = "/etc/netwo
     entries = [_entry(one, defaults, names, files, everything)
                for one in files.sections if one.section.kind == "service"]
     _tell_apart(entries, files.problems)
+    _check_mux(entries, files.problems)
     _check_ids(entries, defaults, files)
     order = {name: place for place, name in enumerate(files.seen.values())}
     files.problems.sort(key=lambda problem: (order.get(problem.path, -1), problem.line))
@@ -245,9 +246,25 @@ def _tell_apart(entries: list[Entry], problems: list[Problem]) -> None:
     for entry in entries:
         if entry.disabled_because is not None:
             continue
-        place = entry.bind, entry.protocol, entry.port, frozenset(entry.flags & {"IPv4", "IPv6"})
-        for key, text in ((entry.id, f"the id {entry.id}"), (place, "its address, protocol and port")):
+        place: object = entry.bind, entry.protocol, entry.port, frozenset(entry.flags & {"IPv4", "IPv6"})
+        where = "its address, protocol and port"
+        if entry.is_muxed:
+            place, where = ("tcpmux", entry.name.lower()), f"the name {entry.name} for tcpmux"
+        for key, text in ((entry.id, f"the id {entry.id}"), (place, where)):
             twin = taken.setdefault(key, entry)
             if twin is not entry and entry.disabled_because is None:
                 entry.disabled_because = f"has {text} from {twin.path}:{twin.line}: give it its own"
                 problems.append(Problem(entry.path, entry.line, ERROR, entry.disabled_because))
+
+
+def _check_mux(entries: list[Entry], problems: list[Problem]) -> None:
+    """Services that only tcpmux leads to, and no tcpmux, or none for it."""
+    runnable = [entry for entry in entries if entry.disabled_because is None]
+    muxed = [entry for entry in runnable if entry.is_muxed]
+    doors = [entry for entry in runnable if entry.internal == "tcpmux"]
+    if muxed and not doors:
+        problems += [Problem(entry.path, entry.line, WARNING, f"nobody can call {entry.id}: there is no service tcpmux "
+                             "of type INTERNAL") for entry in muxed]
+    elif doors and not muxed:
+        problems += [Problem(entry.path, entry.line, WARNING, "there is no service of type TCPMUX behind tcpmux")
+                     for entry in doors]

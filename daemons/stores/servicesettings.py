@@ -7,7 +7,7 @@ name - may have been a restriction.  Here it is an error wherever it could have 
 from ipaddress import ip_network
 
 from ..wire.xinetdconf import Attribute
-from .serviceattributes import ANY, ONCE, SOME, TABLE, Kind, Row, Unsupported
+from .serviceattributes import ANY, ONCE, SOME, TABLE, Kind, Row
 
 WARNING, ERROR = "warning", "error"
 
@@ -34,8 +34,6 @@ class Settings:
             return severity, f"{row.name} is not supported yet"
         try:
             self._set(row, row.kind, attribute)
-        except Unsupported as error:
-            return severity, f"{row.name} {error}"
         except ValueError as error:
             hint = "; a '#' opens a comment only where a line begins" if "#" in "".join(attribute.values) else ""
             return ERROR, f"{row.name}: {error}{hint}"

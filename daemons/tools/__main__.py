@@ -17,8 +17,13 @@ LATER = 111             # exit status: something is missing now; try again later
 COMMANDS = {"list": "the programs, their ports and RFCs",
             "up": "run services at loopback ports, to try them",
             "check": "what is wrong with xinetd.d files and option files",
+            "limits": "who is here, whose logins fail, who was refused",
             "convert": "service files of one launcher as those of another",
+            "enable": "put a service in place under xinetd, systemd or inetd",
+            "disable": "take away what enable put in place",
             "units": "print or write xinetd.d files and systemd units",
+            "manual": "write the manual pages",
+            "completion": "print what a shell needs to complete fd0's arguments",
             "stubs": "write the files that launchers start"}
 
 
@@ -59,6 +64,7 @@ def _run(command, arguments):
 
 
 def _fail(command, why, status):
+    sys.stdout.flush()
     print(f"fd0 {command}: {why}" if command in COMMANDS else f"fd0: {why}", file=sys.stderr)
     return status
 

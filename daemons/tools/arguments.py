@@ -1,23 +1,44 @@
 """The command lines of all sub-commands: argparse, with our exit status, exact names, and the next thing to try."""
 
 import argparse
+import importlib
 import os
+import textwrap
 from difflib import get_close_matches
 
+DECLARE = object()      # in the place of arguments: do not run, but show the parser
 MISUSE = 100
+WIDTH = 98              # columns of a page
+
+
+class Declared(Exception):
+    """What a sub-command answers to DECLARE: its parser, as the first argument."""
+
+
+def every():
+    """(name, Parser) of each sub-command that has one."""
+    from .__main__ import COMMANDS
+    for name in COMMANDS:
+        try:
+            importlib.import_module(f"daemons.tools.{name}").main(DECLARE)
+        except Declared as declared:
+            yield name, declared.args[0]
 
 
 class Parser(argparse.ArgumentParser):
     """A sub-command's arguments; `examples` are lines of (what to type, what it does)."""
 
     def __init__(self, command, about, examples=()):
-        lines = [f"  {typed:36} {does}" for typed, does in examples]
-        super().__init__(f"fd0 {command}", description=about, allow_abbrev=False,
+        self.about, self.examples = about, tuple(examples)
+        lines = [f"  {typed:36} {does}".rstrip() for typed, does in examples]
+        super().__init__(f"fd0 {command}", description=textwrap.fill(about, WIDTH), allow_abbrev=False,
                          epilog="examples:\n" + "\n".join(lines) if lines else None,
                          formatter_class=argparse.RawDescriptionHelpFormatter)
 
     def parse(self, arguments):
         """The values; ends with status 100 where an argument is wrong.  Options may stand anywhere."""
+        if arguments is DECLARE:
+            raise Declared(self)
         options, unknown = self.parse_known_intermixed_args(arguments)
         if unknown:
             name = unknown[0].partition("=")[0]
@@ -25,6 +46,22 @@ class Parser(argparse.ArgumentParser):
             near = get_close_matches(name, known, 1)
             self.error(f"no option {name}" + (f" (did you mean {near[0]}?)" if near else ""))
         return options
+
+    def rows(self):
+        """(option or operand, meaning) of each argument, as they stand on the page."""
+        found = []
+        for action in self._actions:
+            if isinstance(action, argparse._HelpAction | argparse._SubParsersAction):
+                continue
+            value = "" if action.nargs == 0 else action.metavar or "|".join(action.choices or ()) or action.dest.upper()
+            name = f"{action.option_strings[-1]}={value}".rstrip("=") if action.option_strings else value
+            found.append((name, (action.help or "") % {"default": action.default}))
+        return found
+
+    def parts(self):
+        """The parsers of what the sub-command itself divides into, if it does."""
+        return [part for action in self._actions if isinstance(action, argparse._SubParsersAction)
+                for part in action.choices.values()]
 
     def error(self, message):
         """Say what is wrong, and where to look."""

@@ -66,7 +66,7 @@ def _converted(path, options):
     for entry in configuration.services:
         where = f"{entry.path}:{entry.line}: {entry.id}"
         if not entry.port and entry.protocol != "unix":
-            _say(where, f"not converted: {entry.disabled_because}")
+            _say(where, f"not converted: {entry.disabled_because or 'only tcpmux leads to it'}")
             left_out += 1
             continue
         try:
@@ -129,13 +129,15 @@ def _of_inetdconf(path):
 def _inetd(entry):
     """One line, for who has no other launcher; few restrictions survive that."""
     losses = left(entry, KEPT)
+    if entry.is_sensor:
+        losses.restriction("flags SENSOR: inetd shuts nobody out")
     service = entry.bind if entry.protocol == "unix" else str(entry.port) if entry.types else entry.name
     if entry.bind and entry.protocol != "unix":
         service = f"{entry.bind}:{service}"
     version = "6" if "IPv6" in entry.flags else "4" if "IPv4" in entry.flags else ""
     protocol = entry.protocol if entry.protocol == "unix" else entry.protocol.rstrip("6") + version
     line = inetdconf.entry(service, entry.socket_type, protocol, entry.wait, (entry.user, entry.group),
-                           entry.server, entry.argv)
+                           entry.server or "internal", entry.argv)
     return {"inetd.conf": f"# from {entry.path}:{entry.line}, service {entry.id}\n{line}\n"}, losses
 
 

@@ -169,6 +169,8 @@ def _what_else(entry, losses):
         losses.note("instances and per_source count nothing where the server itself accepts")
     if not getattr(entry, "groups", True):
         losses.note("groups: systemd always gives the server all groups of its user")
+    if entry.is_sensor:
+        losses.restriction("flags SENSOR: systemd shuts nobody out for calling a port")
     left(entry, CARRIED, losses)
 
 

@@ -18,7 +18,7 @@ def main(arguments):
     parser.add_argument("program", nargs="*", metavar="PROGRAM", help="only these (default: all)")
     parser.add_argument("--to", metavar="DIR", required=True, help="where to write them")
     parser.add_argument("--library", metavar="DIR", type=absolute, default=CHECKOUT,
-                        help="the directory that holds daemons/ [%(default)s]")
+                        help="the directory that holds daemons/ [the one where this fd0 is]")
     parser.add_argument("--python", metavar="FILE", type=absolute, default="/usr/bin/python3",
                         help="the interpreter [%(default)s]")
     options = parser.parse(arguments)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import pwd
 import select
 import shutil
 import signal
@@ -119,7 +120,7 @@ def _start(command, environ):
 
 def entry(service, options, folder):
     """A program's xinetd.d file as shipped, with port and paths changed, and its log on the terminal, too."""
-    user = {} if _as_nobody() else {"user": str(os.getuid()), "group": str(os.getgid())}
+    user = {"user": _user(service)} if _as_nobody() else {"user": str(os.getuid()), "group": str(os.getgid())}
     return describe.xinetd(service, folder, disable="no", port=str(port(service, options)), bind=options.bind,
                            server_args=" ".join(TWICE), stderr="log", log_type=None,
                            log_on_success=None, **user)
@@ -162,7 +163,7 @@ def _print_table(services, options):
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows]
     user = "" if _as_nobody() or os.getuid() else \
-        "They run as root, since the user nobody cannot read this checkout.\n"
+        "They run as root, since others cannot read this checkout.\n"
     lines.append(f"\n{user}Each conversation is logged to syslog, and below.  Ctrl-C ends all.\n")
     print(*lines, sep="\n", flush=True)
 
@@ -171,8 +172,16 @@ def _shown(host, number):
     return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
 
 
+def _user(service):
+    """The user that the declaration names, or nobody where nothing is installed that would have made her."""
+    try:
+        return pwd.getpwnam(service.user).pw_name
+    except KeyError:
+        return "nobody"
+
+
 def _as_nobody():
-    """Can the services run as the user that their declarations name?  As root, if that user reaches our files."""
+    """Can the services run as somebody else?  As root, if others reach our files."""
     return os.getuid() == 0 and all(map(_open_to_all, (_interpreter(), stubs.CHECKOUT, describe.__file__)))
 
 

@@ -50,7 +50,7 @@ def test_nothing_else_is_checked_in():
 
 @each
 def test_xinetd_understands_its_file(tmp_path, service):
-    (tmp_path / service.name).write_text(describe.xinetd(service))
+    (tmp_path / service.name).write_text(describe.xinetd(service, user="nobody"))
     main = tmp_path / "xinetd.conf"
     main.write_text(f"include {tmp_path}/{service.name}\n")
     found = servicefiles.read(str(main))
@@ -89,11 +89,12 @@ def test_a_burst_never_leaves_a_service_dead(service):
 @each
 def test_a_sandbox_leaves_what_the_program_needs(service):
     unit = describe.systemd_service(service)
-    assert ("AF_INET" in unit) is ("network" in service.needs)
-    assert ("AF_NETLINK" in unit) is ("netlink" in service.needs)
+    assert ("AF_INET" in unit) is ("network" in service.needs and not service.calls)
+    assert ("PrivateNetwork=yes" in unit) is ("AF_INET" not in unit) and "AF_NETLINK" not in unit
+    assert ("ListenNetlink=" in describe.systemd_socket(service)) is ("netlink" in service.needs)
     assert ("ProtectHome=read-only" in unit) is ("homes" in service.needs)
-    assert re.findall(r"^ReadWritePaths=(.*)", unit, re.MULTILINE) == list(service.writes)
-    assert ("DynamicUser=yes" in unit) is (service.user == "nobody")
+    assert re.findall(r"^ReadWritePaths=([^-].*)", unit, re.MULTILINE) == list(service.writes)
+    assert f"\nUser={service.user}\n" in unit and "DynamicUser" not in unit
 
 
 def test_a_file_can_be_changed_for_a_trial():

@@ -2,20 +2,30 @@
 
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from daemons.kernel import owners
+from daemons.kernel import inherited, owners
 from daemons.kernel.addresses import Address, local_of, peer_of
 from daemons.wire.proctcp import sockets
+from tests.sources import ROOT
 
 ME = os.getuid()
 OTHER = 23456           # a uid that nobody else here has
 
 
-@pytest.fixture(params=["sock_diag", "table"])
+@pytest.fixture(params=["sock_diag", "given", "table"])
 def way(request, monkeypatch):
-    """Ask the kernel for one connection, or, where that is not possible, read its table."""
+    """Ask the kernel for one connection, by our own socket or a launcher's, or else read its table."""
+    monkeypatch.setattr(inherited, "asking", [])
+    if request.param == "given":
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, owners.NETLINK_SOCK_DIAG)
+        request.addfinalizer(sock.close)
+        ask(sock)                       # somebody before us did not wait for the answer
+        assert inherited.kept(sock)
+        ask(sock)                       # and somebody since
     if request.param == "table":
         def closed(*_):
             raise PermissionError("as in a sandbox")
@@ -23,6 +33,11 @@ def way(request, monkeypatch):
     else:
         monkeypatch.setattr(owners, "_rows", lambda table: pytest.fail("read the table"))
     return request.param
+
+
+def ask(sock):
+    """Ask a question whose answer nobody reads."""
+    sock.send(owners._request(socket.AF_INET, owners.NLM_F_REQUEST, 1, 0, (7, bytes(4)), (7, bytes(4)), 0))
 
 
 class Line:
@@ -119,8 +134,8 @@ def test_an_answer_about_another_connection_is_none(monkeypatch):
     ask_for = owners._request
     with Line() as line, Line() as other:
         here, there = (owners._end(end) for end in other.ends)
-        monkeypatch.setattr(owners, "_request", lambda family, flags, states, a, b, interface:
-                            ask_for(family, flags, states, here, there, interface))
+        monkeypatch.setattr(owners, "_request", lambda family, flags, number, states, a, b, interface:
+                            ask_for(family, flags, number, states, here, there, interface))
         assert owner(*other.ends) == ME
         assert owner(*line.ends) is None
 
@@ -174,3 +189,42 @@ def test_nobody_of_a_user_namespace_is_not_named(way, monkeypatch):
             owner(*line.ends)
         texts["/proc/self/uid_map"] = "         0          0 4294967295\n"
         assert owner(*line.ends) == ME
+
+
+# Its network is another than the one whose connections it is asked about, and it may make no socket but local ones.
+SHUT_IN = """
+import os, socket, sys
+os.environ.update(LISTEN_PID=str(os.getpid()))
+from daemons.kernel import inherited, owners
+from daemons.kernel.addresses import Address
+from daemons.wire.proctcp import sockets
+fd, *ports = map(int, sys.argv[1:])
+assert inherited.kept(socket.socket(fileno=fd))
+socket.if_nameindex = lambda: 1 / 0
+here, there = (Address("127.0.0.1", port) for port in ports)
+def owner():
+    return owners.owner(here, there, sockets)
+print(owner())
+children = []
+for _ in range(3):
+    if (pid := os.fork()) == 0:
+        os._exit(any(owner() != 23456 for _ in range(300)))
+    children.append(pid)
+print([os.waitpid(pid, 0)[1] for pid in children], {owner() for _ in range(300)})
+try:
+    owners.owner_by_ports(here.port, there.port, sockets)
+except owners.Unknowable as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(ME != 0, reason="only root makes network namespaces")
+def test_by_a_given_socket_the_kernel_answers_from_where_that_was_opened():
+    asking = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, owners.NETLINK_SOCK_DIAG)
+    with asking, Line(uid=OTHER) as line:
+        numbers = [str(number) for number in (asking.fileno(), *(end.port for end in line.ends))]
+        done = subprocess.run(["unshare", "--net", sys.executable, "-c", SHUT_IN, *numbers], capture_output=True,
+                              text=True, timeout=60, pass_fds=[asking.fileno()], cwd=ROOT)
+    assert (done.stdout, done.stderr) == (
+        f"{OTHER}\n[0, 0, 0] {{{OTHER}}}\n"
+        "the table at hand is of another network: let the unit have PrivateNetwork=no\n", "")

@@ -61,10 +61,10 @@ def xinetd_file(name):
 def shipped(names, prefix=(), environment=None, **changes):
     """Return Xinetd with the files of these programs: only ports, paths and `changes` differ.
 
-    And the user, where the one named cannot start a program from here: a checkout in somebody's home, or no root.
+    And the user, who is nobody here in place of one that only an installation makes, or ourselves, where nobody cannot
+    start a program from here: a checkout in somebody's home, or no root.
     """
-    if not everybody_can_start():
-        changes.setdefault("user", launchers.ME)
+    changes.setdefault("user", "nobody" if everybody_can_start() else launchers.ME)
     text = "\n".join(map(xinetd_file, names))
     return Xinetd.of_file(text, {describe.LIBRARY: folder()}, prefix=prefix, environment=environment, **changes)
 

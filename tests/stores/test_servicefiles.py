@@ -131,12 +131,33 @@ DISABLING = [
     ("csp = 5 10", "unknown attribute 'csp': is it cps"),
     ("listen = 127.0.0.1", "unknown attribute 'listen'"),
     ("rlimit_core = 0", "unknown attribute 'rlimit_core'"),
-    ("access_times = 2:00-9:00", "access_times is not supported"),
-    ("max_load = 2.5", "max_load is not supported"),
-    ("deny_time = 60", "deny_time is not supported"),
-    ("libwrap = probe", "libwrap is not supported"),
-    ("v6only = yes", "v6only is not supported"),
-    ("redirect = 10.0.0.1 80", "redirect is not supported"),
+    ("access_times = 2:00", "access_times: '2:00' is not of the form 8:30-17:00"),
+    ("access_times = 2-9", "access_times: '2' is not of the form hour:minute"),
+    ("access_times = 2:00-24:00", "access_times: must be 23 or less"),
+    ("access_times = 2:60-3:00", "access_times: must be 59 or less"),
+    ("max_load = -1", "max_load: not a number: '-1'"),
+    ("max_load = 1e3", "max_load: not a number: '1e3'"),
+    ("max_load = \u0663", "max_load: not a number"),
+    ("deny_time = soon", "deny_time: not a whole number: 'soon'"),
+    ("libwrap = a b", "libwrap: takes 1 value, and 2 are given"),
+    ("v6only = yes\nbind = 10.0.0.1", "bind, protocol, flags and v6only do not agree"),
+    ("v6only = 1", "v6only: '1' is not one of yes, no"),
+    ("redirect = 10.0.0.1", "redirect: takes 2 values, and 1 are given"),
+    ("redirect = 10.0.0.256 80", "redirect: '10.0.0.256' is neither an address nor a host name"),
+    ("redirect = .example.org 80", "redirect: '.example.org' is neither"),
+    ("redirect = ::1 http", "redirect: not a whole number: 'http'"),
+    ("banner = motd", "banner: 'motd' is not an absolute path"),
+    ("leaky_bucket = 5", "leaky_bucket: '5' is not one of yes, no"),
+    ("max_time = 5y", "max_time: not a whole number: '5y'"),
+    ("max_time = 25d", "max_time: must be 24 or less"),
+    ("pass = fd3", "pass: 'fd3' is not one of stdin, listen_fds"),
+    ("tls = yes", "tls = yes needs tls_cert"),
+    ("tls = yes\ntls_cert = /c\nbanner = /etc/motd", "banner would be sent in the clear"),
+    ("proxy_protocol = .example.org", "proxy_protocol: .example.org is a name"),
+    ("log_type = FILE", "log_type: say FILE path"),
+    ("log_type = FILE /var/log/x 9 8", "log_type: the hard limit, 8, is below the soft one, 9"),
+    ("log_type = FILE log", "log_type: 'log' is not an absolute path"),
+    ("groups = all", "groups: 'all' is not one of yes, no"),
     ("enabled = probe", "enabled belongs into a defaults section"),
     ("bind = apples please!", "bind: takes 1 value, and 2 are given"),
     ("bind = localhost", "bind: 'localhost' is neither an address"),
@@ -156,8 +177,7 @@ DISABLING = [
     ("user = nobody", "user: has a value already, in line 7"),
     ("group = no-such-group", "there is no group 'no-such-group'"),
     ("group = 4294967295", "there is no group '4294967295'"),
-    ("flags = SENSOR", "flags SENSOR is not supported"),
-    ("flags = IDONLY", "flags IDONLY is not supported"),
+    ("flags = LABELED", "flags LABELED is not supported"),
     ("flags = NODELAY NOSUCH", "flags: 'NOSUCH' is not one of"),
     ("flags =", "flags: has no value"),
     ("disable = maybe", "disable: 'maybe' is not one of yes, no"),
@@ -195,7 +215,14 @@ def test_what_cannot_be_kept_disables_the_service(files, line, says):
     ({"server": "/no/such"}, "server /no/such: No such file"),
     ({"server": "/etc"}, "server /etc is not an executable file"),
     ({"server": "/etc/passwd"}, "server /etc/passwd is not an executable file"),
-    ({"socket_type": "raw"}, "socket_type: 'raw' is not one of stream, dgram"),
+    ({"socket_type": "raw"}, "socket_type: raw is not supported"),
+    ({"wait": "yes", "flags": "SENSOR"}, "flags SENSOR needs wait = no"),
+    ({"wait": "yes", "flags": "IDONLY"}, "flags IDONLY needs wait = no"),
+    ({"server": None, "wait": "yes", "user": "root", "group": "root", "id": "x", "nice": "1",
+      "redirect": "::1 80"}, "redirect needs socket_type = stream and wait = no"),
+    ({"flags": "SENSOR", "redirect": "::1 80", "deny_time": "5", "no_access": "::1"}, "a SENSOR answers nobody"),
+    ({"redirect": "::1 80", "tls": "yes", "tls_cert": "/c"}, "tls goes with a server or an internal program only"),
+    ({"user": "0", "groups": "yes"}, "groups = yes needs the user's name"),
     ({"socket_type": "dgram"}, "protocol tcp does not go with socket_type dgram"),
     ({"socket_type": "dgram", "protocol": "udp"}, "needs wait = yes"),
     ({"protocol": "sctp"}, "protocol: 'sctp' is not one of"),
@@ -214,8 +241,12 @@ def test_what_cannot_be_kept_disables_the_service(files, line, says):
     ({"port": None, "type": None, "name": "low"}, "low/tcp is not in"),
     ({"port": None, "type": None, "name": "high"}, "high/tcp is not in"),
     ({"type": "RPC"}, "type RPC is not supported"),
-    ({"type": "TCPMUX UNLISTED"}, "type TCPMUX is not supported yet"),
-    ({"type": "INTERNAL", "user": None}, "type INTERNAL is not supported: name a server"),
+    ({"type": "TCPMUX UNLISTED", "wait": "yes", "port": None}, "tcpmux needs socket_type = stream, protocol = tcp"),
+    ({"type": "TCPMUX UNLISTED", "port": None, "name": "HELP"}, "HELP cannot be called by its name"),
+    ({"type": "TCPMUX INTERNAL", "port": None, "name": "tcpmux"}, "tcpmux cannot be called through itself"),
+    ({"type": "TCPMUX UNLISTED", "port": None, "flags": "SENSOR", "deny_time": "5", "no_access": "::1"}, "a SENSOR needs a port of its own"),
+    ({"type": "INTERNAL", "user": None}, "there is no internal service probe, in xinetd neither"),
+    ({"type": "INTERNAL", "user": None, "name": "xadmin"}, "no internal service xadmin.*a state dump does"),
 ])
 def test_what_is_missing_or_contradictory_disables_the_service(files, changes, says):
     entry, [(severity, text)] = files.entry(section(**changes))
@@ -223,20 +254,101 @@ def test_what_is_missing_or_contradictory_disables_the_service(files, changes, s
     assert entry.disabled_because == text
 
 
-def test_internal_services_name_the_program_that_does_it(files):
-    entry, _ = files.entry(section(name="daytime", type="INTERNAL", server=None))
-    assert "the program daytimed does" in entry.disabled_because
+def test_an_internal_service_names_the_program_that_does_it_and_needs_neither_server_nor_user(files):
+    entry, problems = files.entry(section(name="daytime", type="INTERNAL UNLISTED", server=None, user=None))
+    assert (entry.internal, entry.disabled_because, problems) == ("daytimed", None, [])
+
+
+def test_internal_datagrams_go_to_one_program_whatever_wait_says(files):
+    entry, problems = files.entry(section(name="echo", type="INTERNAL UNLISTED", server=None, user=None, wait="no",
+                                          socket_type="dgram", protocol="udp"))
+    assert (entry.internal, entry.wait, entry.disabled_because, problems) == ("echod", True, None, [])
+
+
+def test_redirect_and_a_sensor_need_no_server_and_ignore_it(files):
+    for extra in ("redirect = localhost 80", "flags = SENSOR\ndeny_time = FOREVER\nno_access = 10.0.0.0"):
+        for server in (None, "/no/such/server"):
+            entry, problems = files.entry(section(extra, server=server))
+            assert (entry.server, entry.disabled_because, problems) == ("", None, [])
+
+
+@pytest.mark.parametrize("extra, says", [
+    ("flags = SENSOR", "without deny_time shuts nobody out"),
+    ("flags = SENSOR\ndeny_time = 5", "say no_access = and the networks that it must never shut out"),
+    ("deny_time = 5", "deny_time means nothing without flags = SENSOR"),
+    ("flags = INTERCEPT", "INTERCEPT means nothing with wait = no"),
+    ("tls_key = /k", "tls_cert means nothing without tls = yes"),
+    ("mdns = yes", "nothing is announced"),
+])
+def test_what_does_less_than_it_seems_is_said(files, extra, says):
+    entry, [(severity, text)] = files.entry(section(extra))
+    assert (severity, entry.disabled_because) == ("warning", None) and says in text
+
+
+def test_a_sensor_for_datagrams_shuts_nobody_out(files):
+    entry, [(severity, text)] = files.entry(section("flags = SENSOR\ndeny_time = 5", socket_type="dgram",
+                                                    protocol="udp"))
+    assert (severity, entry.wait, entry.disabled_because) == ("warning", True, None) and "easily forged" in text
+
+
+@pytest.mark.parametrize("line, field, value", [
+    ("access_times = 8:30-17:00 22:00-6:05", "access_times", [(510, 1020), (1320, 365)]),
+    ("max_load = 2.5", "max_load", 2.5), ("max_load = 3", "max_load", 3.0),
+    ("redirect = ::FFFF:1 80", "redirect", ("::ffff:1", 80)), ("redirect = Host.Example 1", "redirect", ("Host.Example", 1)),
+    ("groups = yes", "groups", True), ("v6only = yes", "v6only", True), ("libwrap = other", "libwrap", "other"),
+    ("banner_fail = /etc/motd", "banner_fail", "/etc/motd"), ("leaky_bucket = yes", "leaky_bucket", True),
+    ("max_time = 90", "max_time", 90), ("max_time = 5m", "max_time", 300), ("pass = listen_fds", "passes", {"listen_fds"}),
+    ("proxy_protocol = 10.0.0.0 ::1", "proxy_protocol", ["10.0.0.0/8", "::1/128"]),
+    ("log_type = SYSLOG mail err", "log_type", ("mail", "err")),
+])
+def test_values_are_read(files, line, field, value):
+    entry, problems = files.entry(section(line))
+    assert (getattr(entry, field), entry.disabled_because, problems) == (value, None, [])
+
+
+@pytest.mark.parametrize("value, minutes", [("FOREVER", float("inf")), ("NEVER", 0), ("0", 0), ("60", 60)])
+def test_a_time_of_denial_is_read(files, value, minutes):
+    entry, _ = files.entry(section(f"flags = SENSOR\nno_access = ::1\ndeny_time = {value}"))
+    assert entry.deny_time == minutes
+
+
+@pytest.mark.parametrize("words, limits", [
+    ("", (None, None)), (" 4096", (4096, 4096 + 5120)), (" 1M", (1 << 20, (1 << 20) + 10485)),
+    (" 100M", (100 << 20, (100 << 20) + 20480)), (" 1000 2K", (1000, 2048))])
+def test_a_log_of_its_own_has_limits(files, words, limits):
+    entry, problems = files.entry(section(f"log_type = FILE /var/log/x{words}"))
+    assert (entry.log_type.path, entry.log_type.soft, entry.log_type.hard) == ("/var/log/x", *limits)
+    assert problems == []
+
+
+# ------------------------------------------------------------------ tcpmux
+
+def muxed(name, **changes):
+    return section(name=name, **{"type": "TCPMUX UNLISTED", "port": None, **changes})
+
+
+DOOR = section(name="tcpmux", type="INTERNAL UNLISTED", port="1", server=None, user=None)
+
+
+def test_services_behind_tcpmux_need_no_port_and_are_told_apart_by_name_without_case(files):
+    configuration = files.read(DOOR + muxed("one") + muxed("two") + muxed("ONE", id="three"))
+    assert [entry.disabled_because for entry in configuration.services[:3]] == [None] * 3
+    assert "has the name ONE for tcpmux from" in configuration.services[3].disabled_because
+    assert [entry.is_muxed for entry in configuration.services] == [False, True, True, True]
+
+
+def test_tcpmux_without_services_and_services_without_tcpmux_are_said(files):
+    [problem] = files.read(DOOR).problems
+    assert problem.text == "there is no service of type TCPMUX behind tcpmux"
+    [problem] = files.read(muxed("one")).problems
+    assert problem.text == "nobody can call one: there is no service tcpmux of type INTERNAL"
 
 
 WARNING = [
-    ("banner = /etc/motd", "banner is not supported"),
-    ("log_type = FILE /var/log/x 1000", "log_type FILE is not supported yet: our inetd logs to syslog"),
-    ("groups = yes", "groups is not supported"),
+    ("rpc_version = 2", "rpc_version is not supported"),
     ("sever_args = x", "unknown attribute 'sever_args': is it server_args"),
     ("colour = red", "unknown attribute 'colour'$"),
     ("log_on_success = TRAFFIC", "TRAFFIC needs redirect"),
-    ("log_on_success = PID USERID", "log_on_success USERID is not supported"),
-    ("log_on_failure += USERID", "log_on_failure USERID is not supported"),
     ("server_args = -x # why", "a comment must have a line of its own"),
     ("server_args = tcpd\nflags = NAMEINARGS", "NAMEINARGS must stand before server_args"),
     ("flags = NAMEINARGS\nserver_args = -c true", "the first word of server_args, '-c', is the program's name"),
@@ -369,7 +481,7 @@ def test_lists_grow_and_shrink_from_the_defaults_wherever_those_stand(files):
     "defaults\n{\nonly_from = no-such-thing/8\n}\n",
     "defaults\n{\nonly_from=10.0.0.0\n}\n",
     "defaults\n{\nonly_form = 10.0.0.0\n}\n",
-    "defaults\n{\nmax_load = 3\n}\n",
+    "defaults\n{\nmax_load = three\n}\n",
     "defaults\n{\nuser = nobody\n}\n",
     "default\n{\nonly_from = 10.0.0.0\n}\n",
     "defaults\n{\n}\nonly_from = 10.0.0.0\n}\n",
@@ -387,7 +499,7 @@ def test_where_restrictions_may_be_lost_nothing_is_started(files, text):
     assert "error" in [problem.severity for problem in configuration.problems] and configuration.damaged
 
 
-@pytest.mark.parametrize("line", ["log_type = FILE /var/log/x", "banner = /etc/motd", "nice = 3", "colour = red"])
+@pytest.mark.parametrize("line", ["rpc_number = 7", "nice = 3", "colour = red"])
 def test_what_restricts_nothing_is_a_warning_in_defaults_too(files, line):
     entry, [(severity, _)] = files.entry("defaults\n{\n" + line + "\n}\n" + section())
     assert (entry.disabled_because, severity) == (None, "warning")
@@ -492,13 +604,16 @@ def test_any_file_gives_services_and_problems_and_nothing_else(lines):
         assert entry.disabled_because is None or entry.disabled_because in (
             "disable = yes", "is in disabled, in defaults", "is not in enabled, in defaults") or errors
         if entry.disabled_because is None:
-            assert entry.user and entry.server and entry.socket_type and (entry.port or entry.protocol == "unix")
+            started = entry.server or entry.internal or entry.redirect or entry.is_sensor
+            assert started and (entry.user or not entry.server) and entry.socket_type
+            assert entry.port or entry.protocol == "unix" or entry.is_muxed
 
 
 def test_these_attributes_restrict():
     assert {row.name for row in TABLE.values() if row.restricts} == {
         "type", "flags", "disable", "user", "group", "instances", "libwrap", "only_from", "no_access", "access_times",
-        "redirect", "bind", "interface", "per_source", "cps", "leaky_bucket", "max_load", "umask", "enabled",
+        "redirect", "bind", "interface", "per_source", "cps", "leaky_bucket", "max_load", "max_time", "tls", "tls_cert",
+        "tls_key", "proxy_protocol", "umask", "enabled",
         "disabled", "rlimit_as", "rlimit_files", "rlimit_cpu", "rlimit_data", "rlimit_rss", "rlimit_stack",
         "deny_time", "v6only"}
 

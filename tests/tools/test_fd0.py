@@ -169,7 +169,7 @@ def test_what_we_ship_is_in_order(fd0, tmp_path):
 
 def test_what_we_ship_is_in_order_when_it_is_switched_on(fd0, tmp_path, stub):
     for service in programs.launched():
-        text = describe.xinetd(service, os.path.dirname(stub("echod")), disable="no")
+        text = describe.xinetd(service, os.path.dirname(stub("echod")), disable="no", user="nobody")
         (tmp_path / service.name).write_text(text)
     status, page, _ = fd0("check", "--strict", *(tmp_path / service.name for service in programs.launched()))
     assert (status, page.splitlines()[:-1]) == (0, [])
@@ -272,8 +272,8 @@ def test_a_whole_configuration_is_checked_through_its_includes(checked, tmp_path
     (tmp_path / "xinetd.d/one").write_text(section("/bin/cat", cps="many 1"))
     (tmp_path / "xinetd.d/three").write_text(section("/bin/cat", "three"))
     (tmp_path / "xinetd.d/two").write_text(section("/bin/cat", "two"))
-    status, lines = checked(f"defaults\n{{\n    banner = /etc/motd\n}}\nincludedir {tmp_path}/xinetd.d\n")
-    assert (status, lines[0]) == (100, "3: warning: banner is not supported yet")
+    status, lines = checked(f"defaults\n{{\n    rpc_number = 7\n}}\nincludedir {tmp_path}/xinetd.d\n")
+    assert (status, lines[0]) == (100, "3: warning: rpc_number belongs into a service section; here it has no effect")
     assert lines[1].startswith(f"{tmp_path}/xinetd.d/one:9: error: cps: not a whole number: 'many'")
     assert lines[2:] == [f"{tmp_path}/xinetd.d/two:1: error: has its address, protocol and port from "
                          f"{tmp_path}/xinetd.d/three:1: give it its own",

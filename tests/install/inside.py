@@ -1,0 +1,59 @@
+"""A machine of a test's own: this one's files under an overlay that vanishes, loopback, own processes, no systemd.
+
+    with Inside() as machine:
+        machine("make", "install")                  a finished process, with stdout and stderr as text
+        machine.root + "/etc/fd0"                   where its files are seen from here
+"""
+
+import os
+import subprocess
+import sys
+
+from tests.live import machine, processes
+from tests.sources import ROOT
+
+WITHIN = os.path.join(ROOT, "tests/install/within")
+SECONDS = 60
+PATH = machine.SYSTEM_PATH
+# process 1 has to see orphans out: who ignores SIGCHLD does
+FIRST = "import signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('ready', flush=True); sys.stdin.read()"
+
+
+class Inside:
+    """Begins with its `with` block, ends with everything in it at the end of that."""
+
+    def __enter__(self):
+        if os.geteuid() != 0:
+            machine.unavailable("only root can have a machine of its own")
+        self.started = processes.Processes([WITHIN, sys.executable, "-ISc", FIRST],
+                                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                           cwd=ROOT, text=True)
+        if self.started.first.stdout.readline() != "ready\n":
+            self.started.first.kill()
+            said = self.started.first.stderr.read()
+            self.started.end()
+            machine.unavailable(f"this machine lets root have no namespaces or overlays: {said.strip()}")
+        self.pid = self._first()
+        self.root = f"/proc/{self.pid}/root"
+        return self
+
+    def _first(self):
+        """Process 1 of the machine: the youngest of what was started, which has the namespace."""
+        with open(f"/proc/{self.started.first.pid}/task/{self.started.first.pid}/children", encoding="ascii") as file:
+            return int(file.read().split()[0])
+
+    def __exit__(self, *_):
+        self.started.end()
+
+    def __call__(self, *command, input="", check=True, **environment):
+        """Run a command there, as root."""
+        enter = ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--root", f"--wdns={ROOT}"]
+        done = subprocess.run([*enter, *command], input=input, capture_output=True, text=True, timeout=SECONDS,
+                              env={"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", **environment})
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def says(self, command, heard, input=""):
+        """Wait until this command prints exactly that."""
+        machine.until(lambda: self("sh", "-c", command, input=input, check=False).stdout == heard, what=f"{heard!r}")
