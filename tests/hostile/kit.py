@@ -7,12 +7,13 @@ dialogue, of which each `C:` or `C>` is one datagram).
 
 import functools
 import glob
+import os
 import re
 
 import pytest
 
 from daemons.tools import programs
-from tests.live import installed
+from tests.live import installed, processes
 from tests.live.launchers import WAIT, ByHand, Service
 from tests.play import HERE, NOON, Dialogue, dialogues, options_of, play
 
@@ -83,7 +84,16 @@ def steps(dialogue):
     return list(dict.fromkeys(found))
 
 
+@functools.cache
+def no_options():
+    """The option that keeps a program from the machine's own options, be there a /dev/null or not."""
+    path = processes.new_folder("options") + "/empty.conf"
+    with open(path, "w"):
+        os.chmod(path, 0o644)
+    return f"--config={path}"
+
+
 def listening(name, log, *options, kind="stream", prefix=(), environment=None):
     """A server that binds a port itself and logs to a devlog.LogSocket, as a launchers.ByHand."""
-    argv = installed.argv(name, f"--log={log.path}", "--config=/dev/null", *options)
+    argv = installed.argv(name, f"--log={log.path}", no_options(), *options)
     return ByHand(Service(argv, kind, WAIT, environment=environment or {}), prefix=prefix)

@@ -3,6 +3,7 @@
 import os
 
 from daemons.kernel.ends import TooLong
+from daemons.kernel.running import Failed, output
 from daemons.kernel.serve import main
 from daemons.kernel.service import Event, Option, Service
 from daemons.kernel.values import path
@@ -40,12 +41,20 @@ def store(stream, options, words):
     stream.say("250 stored")
 
 
+def execute(stream, options, words):
+    """Run a shell command and say what it printed, or how it failed."""
+    try:
+        stream.say(b"200 " + output(["/bin/sh", "-c", words.decode()], 5, 1000).strip())
+    except Failed as failure:
+        stream.say(f"451 {failure}")
+
+
 def close(stream, options, words):
     """End well."""
     return "quit"
 
 
-VERBS = {verb.__name__.encode(): verb for verb in (end, say, store, close)}
+VERBS = {verb.__name__.encode(): verb for verb in (end, say, store, execute, close)}
 
 
 def talk(stream, options):
