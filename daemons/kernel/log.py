@@ -145,11 +145,13 @@ class _Log:
         now = time.monotonic()
         if now < self.next_try:
             return None
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock = None
         try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             sock.connect(self.path)
-        except OSError:
-            sock.close()
+        except OSError:                 # not there, or no descriptor left to ask with
+            if sock is not None:
+                sock.close()
             self.next_try = now + AGAIN
             return None
         self.sock = sock
