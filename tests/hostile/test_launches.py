@@ -1,4 +1,4 @@
-"""Every program under every launch and every bad condition: service, or one clear line; never a word of ours at a client.
+"""Every program under every launch and bad condition: service, or one clear line; no word of ours at a client.
 
 A launch is what lies on descriptors 0 to 3; a condition is what the parent or the machine did to us (launching.py).
 """
@@ -313,7 +313,7 @@ REDIRECTIONS = {"0 closed": "<&-", "0, 1 closed": "<&- >&-", "all closed": "<&- 
 
 
 @pytest.mark.parametrize("redirection", REDIRECTIONS)
-@pytest.mark.parametrize("name", [service for service in kit.SERVICES])
+@pytest.mark.parametrize("name", list(kit.SERVICES))
 def test_what_is_no_socket_ends_with_one_clear_line(stack, name, redirection):
     launched = Launched(stack, name)
     launched.condition.prefix = ["sh", "-c", f'exec "$@" {REDIRECTIONS[redirection]}', "sh"]
@@ -328,7 +328,7 @@ SOCKETS = {"netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 
            "raw": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
            "packet": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM),
            "seqpacket": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[0],
-           "unconnected stream": lambda: socket.socket(),
+           "unconnected stream": socket.socket,
            "unconnected unix": lambda: socket.socket(socket.AF_UNIX)}
 
 

@@ -28,7 +28,7 @@ def said_is_read(octets, read):
     if read == octets:
         return True
     kept = read[:len(read) - len(cut[0])] if cut else b"?"
-    return octets.startswith(kept) and kernel_log.LONGEST_VALUE - 10 < len(kernel_log.quoted(octets))
+    return octets.startswith(kept) and len(kernel_log.quoted(octets)) > kernel_log.LONGEST_VALUE - 10
 
 
 @given(st.lists(texts, min_size=1, max_size=6))
