@@ -84,6 +84,7 @@ class Workers:
         self.pids: dict[int, tuple[int, float]] = {}        # place and beginning by process
         self.stopping, self.served = "", 0
         self.activity = Activity(program.options.processes)
+        self.lifeline, self.held = os.pipe()    # nobody writes here; its end is our own
         for number in ENDING:
             signal.signal(number, self._told)
 
@@ -118,6 +119,12 @@ class Workers:
             except ProcessLookupError:          # waited for just now
                 continue
 
+    def _orphaned(self, loop: Loop) -> None:
+        """In a worker: whoever would pass orders on was killed, and nobody else knows that we hold the port."""
+        loop.watch.unregister(self.lifeline)
+        log.event("warning", text="the process over this worker is gone; it ends too")
+        os.kill(os.getpid(), signal.SIGTERM)
+
     def _fork(self, place: int) -> None:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         pid = os.fork() if not self.stopping else -1    # from here on nobody can be told and leave a child untold
@@ -130,6 +137,8 @@ class Workers:
         try:
             self.activity.mine = place
             loop = Loop(self.program, self.given, self.activity)
+            os.close(self.held)
+            loop.on(self.lifeline, lambda: self._orphaned(loop))
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             loop.run()
             loop.summary()
