@@ -55,7 +55,7 @@ $(VENV)/ready: $(VENV)/bin/python setup.cfg
 	@touch $@
 
 $(VENV)/dev: $(VENV)/ready
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check pytest pytest-xdist tox hypothesis cryptography pyOpenSSL ruff mypy
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check pytest pytest-xdist tox hypothesis cryptography pyOpenSSL ruff mypy 'setuptools>=70.1'
 	@touch $@
 
 launchers:      ## Install the launchers and clients that the live tests start (Debian packages).
@@ -64,11 +64,13 @@ launchers:      ## Install the launchers and clients that the live tests start (
 units: $(VENV)/bin/python       ## Write xinetd.d/ and systemd/ anew from the programs' declarations.
 	$(VENV)/bin/python -m daemons.tools units --to=.
 
+.SILENT: install place uninstall
+
 install:        ## Install everything under PREFIX (default /usr/local); with DESTDIR into a tree, for packages.
 	$(MAKE) --no-print-directory place
 ifeq ($(DESTDIR),)
 	[ "$$(id -u)" != 0 ] || sh packaging/account make $(PREFIX)/lib/sysusers.d/fd0.conf $(PREFIX)/lib/tmpfiles.d/fd0.conf
-	[ ! -d /run/systemd/system ] || systemctl daemon-reload
+	[ ! -d /run/systemd/system ] || sh packaging/renew
 	@echo "installed; to put a service in place: fd0 enable NAME --with=xinetd|systemd|inetd   (fd0 list names them)"
 endif
 

@@ -1,9 +1,9 @@
-"""What shared limits add to the start of a `nowait` program: echod from exec to its first octet, without limits and
-with --per-source in a table that already knows 1,000 sources, in turn.
+"""What shared limits add to the start of a `nowait` program: echod from exec to its first octet, with and without.
 
-Both are started by the same interpreter with -IS on an accepted TCP connection (see startup.py).  The bar is that of
-issue 3: at most 1 ms.  Beside it stand both with --per-source, --max and --rate, and what one conversation of a listener
-pays in a forked child and in a thread for counting in the table: the time of an `enter` and a `leave`.
+With --per-source, in a table that knows 1,000 sources already, and without, in turn; both are started by the same
+interpreter with -IS on an accepted TCP connection (see startup.py).  The bar is that of issue 3: at most 1 ms.
+Beside it stand all three limits together, and what a conversation pays in a program that accepts itself: the time
+of an `enter` and a `leave`.
 """
 
 import os

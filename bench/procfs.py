@@ -24,6 +24,11 @@ def pss(pid):
     return sum(_number(f"/proc/{one}/smaps_rollup", "Pss:") for one in tree(pid))
 
 
+def anonymous(pid):
+    """As pss, but only what is in no file: pages of libraries change hands as other processes come and go."""
+    return sum(_number(f"/proc/{one}/smaps_rollup", "Pss_Anon:") for one in tree(pid))
+
+
 def kernel_memory(pid):
     """KiB of page tables and kernel stacks of the process tree, which PSS leaves out."""
     return sum(_number(f"/proc/{one}/status", "VmPTE:") + STACK * threads(one) for one in tree(pid))

@@ -50,13 +50,13 @@ def allowed(service, python=sys.executable):
     return names if "stream" in service.sockets else names.union(STAYING)
 
 
-def loaded(service, python=sys.executable):
+def loaded(service, python=sys.executable, options=()):
     """The modules that a program has loaded when it first waits for a peer, in order."""
     ours, theirs = _connection() if "stream" in service.sockets else _datagrams()
     with ours, theirs:
         probe = os.path.join(os.path.dirname(os.path.abspath(__file__)), "first_wait.py")
-        done = subprocess.run([python, "-IS", probe, stubs.CHECKOUT, service.name, *_options(service, "/nowhere/log")],
-                              stdin=theirs, capture_output=True, timeout=30)
+        done = subprocess.run([python, "-IS", probe, stubs.CHECKOUT, service.name, *_options(service, "/nowhere/log"),
+                               *options], stdin=theirs, capture_output=True, timeout=30)
     if not done.stdout:
         raise RuntimeError(f"{service.name} ended before it waited: {done.stderr.decode('utf-8', 'replace')}")
     return done.stdout.decode().split()

@@ -34,8 +34,8 @@ NO_PLAN = "No Plan."
 
 
 SERVICE = Service(
-    "fingerd", port=PORT, rfcs=(1288,), model="fork", needs=("homes", "network"), calls=("forward",),
-    reads=("/etc/passwd", "/var/run/utmp"),
+    "fingerd", port=PORT, rfcs=(1288,), model="fork", needs=("homes", "exec:--scripts", "network:--forward"),
+    reads=("/etc/passwd", "--utmp", "--pages", "--banner", "--no-user"),
     about="Tell about the users of this machine.", busy=b"Try again later\r\n",
     defaults=(("timeout", "30"), ("session", "120")),
     options=(
@@ -78,7 +78,9 @@ def setup(options):
     for name in (options.pages, options.banner, options.no_user):
         if name is not None:
             os.stat(name)
-    return plans.aliases(options.aliases) if options.aliases else {}
+    aliases = plans.aliases(options.aliases) if options.aliases else {}
+    options.learnt += [target for target in aliases.values() if target.startswith("/")]
+    return aliases
 
 
 class Inquiry:

@@ -41,8 +41,8 @@ def token(value):
 
 
 SERVICE = Service(
-    "identd", port=PORT, rfcs=(1413,), protocol="auth", facility="auth", needs=("netlink", "homes", "network"),
-    calls=("forward", "gateways"),
+    "identd", port=PORT, rfcs=(1413,), protocol="auth", facility="auth",
+    needs=("netlink", "homes", "network:--forward", "network:--gateways"),
     reads=("/etc/passwd", "/proc/net/tcp", "/proc/net/tcp6"), defaults=(("timeout", "60"),),   # RFC 1413, 2: 60 to 180
     about="Tell whose a TCP connection is.",
     options=(

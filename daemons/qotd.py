@@ -66,7 +66,7 @@ def octets(text):
 
 SERVICE = Service(
     "qotd", port=17, rfcs=(865,), sockets=("stream", "dgram"), protocol="qotd",
-    about="Tell a quote of the day.",
+    about="Tell a quote of the day.", reads=("--quotes", "--database", "--exec"), needs=("exec:--exec",),
     options=(
         Option("quotes", shares, None, "fortune files or folders of them: /a,/b or 20%=/a,80%=/b"),
         Option("equal", switch, "no", "all fortune files are as likely, however many quotes they have"),

@@ -27,6 +27,7 @@ class Peer:
     """A transport whose other end says these chunks, one a read, and hears what is sent."""
 
     secure = False
+    tls = None
 
     def __init__(self, chunks, patience_for=None):
         self.chunks, self.heard, self.writes = list(chunks), b"", 0

@@ -15,7 +15,7 @@ from functools import partial
 from select import POLLIN, POLLOUT, poll
 
 from . import descriptors, log
-from .addresses import Address, address, peer_of
+from .addresses import Address, address, local_of, peer_of
 from .conversation import Program
 from .datagrams import Datagrams
 from .inherited import Given
@@ -31,6 +31,7 @@ PAUSE = 1.0             # seconds without accepting after the machine ran out of
 BATCH = 32              # connections taken from one listener before others get their turn
 LAST_WORDS = 1.0        # seconds in which conversations that were cut may still log their end
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)     # signals that tell us to finish and leave
+REPLACED = "replaced"   # why we end when a file that the sandbox lets us read has been replaced
 SUMMARY = 60.0          # seconds between summaries of datagrams
 SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN)
 
@@ -108,7 +109,12 @@ class Loop:
         while not self.stopping:
             self._accept_or_not()
             self._settle_log()
-            for fd, _ in self.watch.poll(self._patience()):
+            ready = self.watch.poll(self._patience())
+            if self.program.replaced is not None and (path := self.program.replaced()):
+                log.event("replaced", file=path)
+                self.stopping = REPLACED
+                break
+            for fd, _ in ready:
                 self.act[fd]()
             self.model.settle()
             if self.datagrams and time.monotonic() >= self.next_summary:
@@ -208,6 +214,8 @@ class Loop:
         if why:
             return self._turn_away(sock, peer, why)
         self.served += 1
+        if self.program.tls is not None:
+            self.program.tls.refresh()
         try:
             self.model.begin(sock, peer)
         except (OSError, RuntimeError, MemoryError) as error:   # no process, no thread, no memory
@@ -232,7 +240,7 @@ class Loop:
     def _turn_away(self, sock: socket.socket, peer: Address, why: str) -> None:
         self._tell_refusal(peer, why)
         try:
-            if self.program.service.busy:
+            if self.program.service.busy and not self.program.secures(local_of(sock)):
                 sock.send(self.program.service.busy, socket.MSG_DONTWAIT)
                 sock.shutdown(socket.SHUT_WR)
                 sock.recv(65536, socket.MSG_DONTWAIT)   # what lies unread would take our words back
@@ -253,7 +261,7 @@ class Loop:
         """Accept no more, let conversations finish within the grace, then end what is left."""
         if self.accepting:
             for one in self.listeners:
-                if one.ours:            # nobody would take these up from the queue after us
+                if one.ours and self.stopping != REPLACED:      # nobody would take these up from the queue after us
                     self._accept(one.sock)
                 self.watch.unregister(one.sock)
         self.model.hurry()

@@ -8,7 +8,7 @@ from select import POLLOUT
 
 from . import log
 from .addresses import Address
-from .ends import BadHeader, Crowded, Denied, End, Gone, Late, Reset
+from .ends import BadHeader, Crowded, Denied, End, Gone, Late, Reset, Upgrade
 from .options import Options
 from .service import Service
 from .stream import Stream
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .limits import Shared
     from .limitsfile import LimitsFile
     from .penalties import Penalty
+    from .tls import Security
 
     Figure = float | int | str          # text where it has crossed a pipe
 
@@ -42,14 +43,20 @@ class Program:
         self.restricted = any(rule is not None for rule in (options.only_from, options.no_access, options.access_times,
                                                             options.proxy_protocol))
         self.tell: Callable[[object], bool] | None = None       # a program that stays: is this news in the log?
+        self.replaced: Callable[[], str] | None = None      # a sandbox that holds files by what they were (sandbox.py)
         self.patience = 60.0 if options.timeout is None else options.timeout
         self.limits: Shared | None = None       # where conversations are counted together with other processes
         self.table: LimitsFile | None = None    # the table of these counts, and of failed logins
+        self.tls: Security | None = None        # where a certificate is configured
 
     def penalty(self, stream: Stream) -> "Penalty":
         """What failed logins cost the peer of this conversation."""
         from . import penalties
         return penalties.of(self, stream)
+
+    def secures(self, local: Address) -> bool:
+        """Does a conversation at this address of ours begin with a TLS handshake?"""
+        return self.tls is not None and self.tls.implicit(local)
 
 
 def new_session() -> str:
@@ -75,16 +82,15 @@ class Outcome:
 
 def converse(program: Program, transport: Transport, peer: Address, local: Address, session: str) -> None:
     """Hold one conversation, from `open` to `close` in the log."""
-    log_open(program, session, peer, local, transport.secure)
+    log_open(program, session, peer, local)
     log_close(session, hold(program, transport, peer, local, session))
 
 
-def log_open(program: Program, session: str, peer: Address, local: Address, secure: bool = False,
-             pid: int | None = None) -> None:
+def log_open(program: Program, session: str, peer: Address, local: Address, pid: int | None = None) -> None:
     """Say that a conversation begins, in the name of the process that holds it."""
     name = {"name": _confirmed(peer)} if program.options.names else {}
     log.event("open", pid, session=session, from_=peer, **name, to=local, via=program.via,
-              tls="yes" if secure else "no")
+              tls="yes" if program.secures(local) else "no")
 
 
 def log_close(session: str, outcome: Outcome, pid: int | None = None) -> None:
@@ -111,14 +117,20 @@ def rehearse(program: Program) -> None:
 
     Python rewrites a function's code the first times that it runs; what is rewritten here is shared.
     """
+    if program.tls is not None:
+        program.tls.rehearse()
     mute = Program(program.service, program.options, _say_back, None, program.via)
     mute.restricted = False
+    if program.limits is not None:
+        mute.limits = program.limits.rehearsal()
     for _ in range(REHEARSALS):
         ours, theirs = socket.socketpair()
         with theirs:
             theirs.send(b"a line\r\nand more")
             theirs.shutdown(socket.SHUT_WR)
             hold(mute, SocketTransport(ours), Address(), Address(), "").packed()
+    if mute.limits is not None:
+        mute.limits.table.close()
 
 
 def _say_back(stream: Stream, options: Options) -> None:
@@ -130,13 +142,17 @@ def _say_back(stream: Stream, options: Options) -> None:
 
 def _hold(program: Program, stream: Stream) -> tuple[str, str]:
     """Talk, and say the last words; returns the reason of the end and an explanation of it."""
-    counted = None
+    counted, secure = None, program.secures(stream.local)       # by where we are, whatever a proxy's header says
     try:
         if program.restricted:
             _admit(program, stream)
         if program.limits is not None:
             counted = program.limits.enter(stream.peer.source)
-        reason = program.talk(stream, program.options, *program.made)
+        if secure:
+            _secure(program, stream, stream.unread())
+        else:
+            stream.can_upgrade = program.tls is not None and program.service.upgrades
+        reason = _talk(program, stream)
         stream.close()
         return reason or "done", ""
     except Reset as end:
@@ -147,7 +163,7 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
     except Crowded as end:
         if end.news:
             log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
-        stream.send(program.service.busy)
+        stream.send(b"" if secure else program.service.busy)    # who waits for a handshake would not understand
         return _part(stream, end)
     except Denied as end:
         _tell_refusal(program, stream, end)
@@ -163,11 +179,30 @@ def _hold(program: Program, stream: Stream) -> tuple[str, str]:
         return _part(stream, end)
     except Exception as error:
         log.crash(error, session=stream.session)
-        _apologise(program, stream)
+        _apologise(stream, b"" if secure and not stream.secure else program.service.busy)
         return "crash", ""
     finally:
         if counted is not None:
             counted.leave()
+
+
+def _talk(program: Program, stream: Stream) -> str | None:
+    """The program's own part; from an upgrade on it knows of nothing that was said before."""
+    try:
+        return program.talk(stream, program.options, *program.made)
+    except Upgrade:
+        _secure(program, stream, b"")
+        stream.upgraded, stream.patience, stream.endings = True, program.patience, program.service.endings
+        return program.talk(stream, program.options, *program.made)
+
+
+def _secure(program: Program, stream: Stream, begun: bytes) -> None:
+    """Shake hands; `begun` are octets of the handshake that have come already."""
+    security = program.tls
+    assert security is not None         # `secures` and can_upgrade say so
+    stream.upgrade(lambda transport: security.accept(transport, begun))
+    if stream.tls is not None:
+        stream.log("tls", **stream.tls.facts())
 
 
 def _part(stream: Stream, end: End) -> tuple[str, str]:
@@ -178,11 +213,11 @@ def _part(stream: Stream, end: End) -> tuple[str, str]:
     return end.reason, "" if isinstance(end, Gone) else str(end)
 
 
-def _apologise(program: Program, stream: Stream) -> None:
+def _apologise(stream: Stream, words: bytes) -> None:
     """After a crash of ours: half a reply is not sent, the protocol's own words for "not now" are."""
     try:
         stream.discard_output()
-        stream.send(program.service.busy)
+        stream.send(words)
         stream.close()
     except End:
         stream.cut_off()
@@ -197,10 +232,11 @@ def _admit(program: Program, stream: Stream) -> None:
 
 def _tell_refusal(program: Program, stream: Stream, end: End) -> None:
     """Log it, once in a minute for each source: a flood is not to fill the log."""
+    source = stream.peer.source
     if program.limits is not None:
-        news = program.limits.told(stream.peer.source)
+        news = program.limits.told(source)
     else:
-        news = program.tell is None or program.tell((stream.peer.source, str(end)))
+        news = program.tell is None or program.tell((source, str(end)))
     if news:
         log.event("refused", session=stream.session, from_=stream.peer, why=str(end))
 

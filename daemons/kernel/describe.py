@@ -123,7 +123,7 @@ def systemd_service(service: Service, library: str = LIBRARY, each: bool = False
         lines += ["StandardInput=socket", "StandardOutput=null", "StandardError=journal"]
     else:
         lines += ["Type=notify", "StandardInput=null", "StandardOutput=null", "StandardError=journal"]
-    lines += [f"SyslogIdentifier={service.name}", *_identity(service), *_sandbox(service)]
+    lines += [f"SyslogIdentifier={service.name}", *_identity(service), *_sandbox(service, each)]
     return "\n".join(lines) + "\n"
 
 
@@ -135,10 +135,11 @@ def _identity(service: Service) -> list[str]:
     return ["# whom the installation makes for all programs (sysusers.d)", f"User={service.user}"]
 
 
-def _sandbox(service: Service) -> list[str]:
+def _sandbox(service: Service, each: bool) -> list[str]:
     """What the program can do without, which is nearly everything: its socket is already there."""
-    calls = "network" in service.needs and not service.calls
-    families = "AF_UNIX" + (" AF_INET AF_INET6" if calls else "")
+    calls = "network" in service.needs
+    asks = "netlink" in service.needs and each      # nobody passes a second socket with a connection
+    families = "AF_UNIX" + (" AF_INET AF_INET6" if calls else "") + (" AF_NETLINK" if asks else "")
     homes = "read-only" if "homes" in service.needs else "yes"
     return [
         "# privileges", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "AmbientCapabilities=",
@@ -151,9 +152,9 @@ def _sandbox(service: Service) -> list[str]:
         "ProtectKernelModules=yes", "ProtectKernelTunables=yes", "LockPersonality=yes", "MemoryDenyWriteExecute=yes",
         "RestrictNamespaces=yes", "RestrictRealtime=yes", "RemoveIPC=yes",
         # whose files and connections these are could not be told apart in a user namespace of our own
-        *([] if calls or "homes" in service.needs else ["PrivateUsers=yes"]),
+        *([] if asks or calls or "homes" in service.needs else ["PrivateUsers=yes"]),
         "# network: the socket is inherited; only what is named here can be opened",
-        *([] if calls else ["PrivateNetwork=yes", "IPAddressDeny=any"]),
+        *([] if asks or calls else ["PrivateNetwork=yes", "IPAddressDeny=any"]),
         f"RestrictAddressFamilies={families}",
         "# system calls", "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
         "SystemCallFilter=~@privileged @resources @setuid @chown @keyring @memlock @timer @pkey @ipc @aio",

@@ -60,6 +60,15 @@ def name_of(host: str) -> str | None:
     return name if host.partition("%")[0] in found else None
 
 
+def claimed_name(host: str) -> str:
+    """As name_of, but as libwrap says it: "unknown" for who has no name, "paranoid" for who has one that is not his."""
+    try:
+        socket.getnameinfo((host, 0), socket.NI_NAMEREQD)
+    except OSError:
+        return "unknown"
+    return name_of(host) or "paranoid"
+
+
 def call(name: str, port: int, *, seconds: float = 30.0, patience: float = 60.0, source: str | None = None,
          endings: str = "lf") -> Stream:
     """A Stream to the first address of `name` that answers, all attempts within `seconds`.
@@ -87,6 +96,32 @@ def call(name: str, port: int, *, seconds: float = 30.0, patience: float = 60.0,
     if time.monotonic() >= deadline:
         raise Late(f"no connection within {seconds:g} seconds: {', '.join(refusals)}")
     raise NotReached(", ".join(refusals))
+
+
+def secure(stream: Stream, name: str, *, seconds: float = 30.0, authorities: str | None = None, check: bool = True,
+           alpn: tuple[str, ...] = ()) -> None:
+    """Turn a stream that we dialled to TLS, as the client of the server `name`; `stream.tls` tells what came of it.
+
+    The server must prove that it has this name, by a certificate of `authorities` (a PEM file; None: those that
+    the system trusts), unless `check` is off.  What it said before is forgotten.  Raises NoHandshake.
+    """
+    from . import tls  # 10 ms, for those alone who call out under TLS
+    context = tls.client_context(authorities, check, alpn)
+    stream.upgrade(lambda transport: tls.connect(transport, context, name, time.monotonic() + seconds))
+
+
+def call_secure(name: str, port: int, *, seconds: float = 30.0, patience: float = 60.0, source: str | None = None,
+                endings: str = "lf", authorities: str | None = None, check: bool = True,
+                alpn: tuple[str, ...] = ()) -> Stream:
+    """`call`, with TLS from the first octet on, as `secure` has it; `seconds` are for both together."""
+    deadline = time.monotonic() + seconds
+    stream = call(name, port, seconds=seconds, patience=patience, source=source, endings=endings)
+    try:
+        secure(stream, name, seconds=deadline - time.monotonic(), authorities=authorities, check=check, alpn=alpn)
+    except End:
+        stream.cut_off()
+        raise
+    return stream
 
 
 def await_call(listener: socket.socket, *, seconds: float = 30.0, patience: float = 60.0, peer: str | None = None,

@@ -77,3 +77,23 @@ class Crowded(Denied):
     def __init__(self, why: str, news: bool) -> None:
         super().__init__(why)
         self.news = news
+
+
+class Truncated(Reset):
+    """The connection ended without TLS's own end (close_notify): somebody may have cut off the rest."""
+
+
+class NoHandshake(End):
+    """TLS did not come about; the text is OpenSSL's short reason."""
+
+    reason = "tls"
+
+
+class LateHandshake(NoHandshake, Late):
+    """The peer took too long over the handshake."""
+
+
+class Upgrade(End):
+    """The program said that TLS begins here; the kernel shakes hands and has it talk anew."""
+
+    reason = "upgrade"

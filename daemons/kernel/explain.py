@@ -42,10 +42,30 @@ def findings(program: Program, given: list[Given]) -> list[tuple[str, str]]:
     lines.append(("counted", _counted(program, given)))
     chosen = ", ".join(f"{row[0]} {value}" for row, value in sockopts.chosen(options))
     lines.append(("socket", chosen or "no socket option set"))
+    lines += program.tls.findings() if program.tls is not None else [("tls", "none")]
+    lines += _sandbox(program, given)
     for name, where in options.sources.items():
         lines.append(("option", f"{name} from {where}"))
     lines.append(("interpreter", f"{sys.executable} {sys.version.split()[0]}"))
     return lines
+
+
+def _sandbox(program: Program, given: list[Given]) -> list[tuple[str, str]]:
+    """What was asked for, and what the kernel makes of each layer: a child tries it."""
+    from . import privileges, sandbox
+    options = program.options
+    if not sandbox.wanted(options, given):
+        why = "; a launcher's own limits hold, or say --sandbox=on" if options.sandbox == "auto" else ""
+        return [("sandbox", f"off ({options.sandbox}{why})")]
+
+    def become() -> None:
+        privileges.limit(options)
+        if any(one.ours for one in given):
+            privileges.become(options.user, options.group, options.chroot, bounded=True)
+
+    layers = sandbox.trial(program, given, become)
+    return [("sandbox", f"{sandbox.extent(layers)} (asked: {options.sandbox})"),
+            *((layer.name, str(layer)) for layer in layers)]
 
 
 def _plan(program: Program, given: list[Given]) -> str:

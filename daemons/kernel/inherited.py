@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .options import Options
+    from .service import Service
 
 FIRST = 3               # SD_LISTEN_FDS_START, sd_listen_fds(3)
 FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
@@ -47,6 +48,13 @@ class Given:
                  pipes: "tuple[Any, Any]" = (None, None)) -> None:
         self.kind, self.sock, self.name, self.ours = kind, sock, name, ours
         self.input, self.output = pipes
+
+    def is_secure(self, service: "Service") -> bool:
+        """Does its name or its port say that TLS begins with the first octet?"""
+        if self.kind not in (CONNECTION, LISTENER):
+            return False
+        port = service.secure_port and local_of(self.sock).port
+        return self.name == f"{service.protocol}s" or (port > 0 and port == service.secure_port)
 
     def __str__(self) -> str:
         if self.sock is None:

@@ -93,6 +93,7 @@ class Shared:
         self.present = present          # is who is here to be counted, or only who begins?
         self.number, self.of = 0, b""   # of our group, and in which making of the table
         self.tell = OnceAMinute(table.clock)
+        self.spare: LimitsFile | None = None    # for a rehearsal, made while the sandbox still lets it be made
 
     def join(self) -> None:
         """See that the table can be used, and take a number for our group in it; raises Unusable, OSError."""
@@ -101,6 +102,11 @@ class Shared:
             row = self.table.row(whole, self._value) if self.most else None
             if row is not None:         # from now on all who share the name are counted in it
                 self.table.put(row)
+
+    def rehearsal(self) -> "Shared":
+        """The same on a table of its own, where nobody is turned away: for conversations with ourselves."""
+        from .limitsfile import LimitsFile
+        return Shared(self.spare or LimitsFile(), self.group, MOST, MOST if self.most else 0, MOST if self.rate else 0, self.present)
 
     def enter(self, source: str) -> "Hold | None":
         """Count a conversation in; returns what counts it out, if that is to be done.  Raises Crowded."""
@@ -302,6 +308,7 @@ def prepare(program: "Program", kind: str) -> None:
                 program.table, options.limit_group or program.service.name, options.per_source or 0,
                 options.max if "max" in names else 0, options.rate or 0, present)
             program.limits.join()
+            program.limits.spare = LimitsFile() if kind == "listener" else None
     except (Unusable, OSError) as error:
         from .options import Misuse
         raise Misuse(f"limits: {error}") from None

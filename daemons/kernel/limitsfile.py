@@ -10,7 +10,7 @@ however it went: the kernel takes its locks away.  So numbers in rows may be too
 is about to refuse counts the locks first.  The locks are those of a process, not of an open file: a child forked
 for something else inherits none.  Changes are made under a lock on the first octet of the file, each with one
 pwrite(2): it happens or does not, where a process killed in a write to mapped memory leaves half of it.
-A file cut short under us reads as empty places, where a mapping would be our end by SIGBUS.
+A file cut short under us is made anew by whoever comes next, where a mapping would be our end by SIGBUS.
 """
 
 import errno
@@ -90,7 +90,8 @@ class LimitsFile:
         self.fd = _open(path) if path else _memory()
         self.key = b""                  # the file's own, which also tells one making of it from the next
         self.mutex = allocate_lock()    # a process' own locks do not keep its threads apart
-        self.next = os.getpid() * 37 % SLOTS
+        self.next = self.pid = 0        # the slot to try next, and the process that tries
+        self.whole = False              # is it as long as it must be?
         self.moves = 0                  # how often it was removed and we went to another
 
     def __enter__(self) -> "LimitsFile":
@@ -127,7 +128,9 @@ class LimitsFile:
                 raise Unusable(f"{self.path or 'the table of limits'}: its lock is held by process "
                                f"{holder(self.fd, 0)}, which does not let go; is it stopped?")
             poll().poll(1)
-        if self.path and not os.fstat(self.fd).st_nlink:
+        status = os.fstat(self.fd)
+        self.whole = status.st_size >= SIZE
+        if self.path and not status.st_nlink:
             self._follow()
 
     def _follow(self) -> None:
@@ -145,10 +148,10 @@ class LimitsFile:
     def _see(self) -> None:
         """Read the header; make the table anew where it is none of ours, or torn."""
         head = os.pread(self.fd, 32, 0)
-        if head[:16] == MAGIC and len(head) == 32 and head[16:] != bytes(16):
+        if self.whole and head[:16] == MAGIC and head[16:] != bytes(16):
             self.key = head[16:]
             return
-        if self.key and head.startswith(MAGIC[:11]):
+        if self.key and head.startswith(MAGIC[:11]) and head[:16] != MAGIC:
             raise Unusable(f"{self.path}: was made anew by another version of fd0; start this program again")
         os.ftruncate(self.fd, 0)
         os.ftruncate(self.fd, SIZE)
@@ -232,6 +235,9 @@ class LimitsFile:
 
     def claim(self, key: bytes) -> int | None:
         """Take a slot for a conversation of this process; returns where it is, or None when all are held."""
+        if self.pid != os.getpid():     # each begins somewhere else, children of one parent too
+            self.pid = os.getpid()
+            self.next = self.pid * 37 % SLOTS
         for _ in range(PROBES):
             at = AT_SLOTS + self.next * SLOT
             self.next = (self.next + 1) % SLOTS
@@ -365,9 +371,9 @@ def _make(path: str) -> None:
     folder, new = os.path.dirname(path), f"{path}.{os.urandom(6).hex()}"
     fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        if os.geteuid() == 0:
-            place = os.stat(folder)
-            os.fchown(fd, place.st_uid, place.st_gid)
+        place, made = os.stat(folder), os.fstat(fd)
+        if os.geteuid() == 0 and (made.st_uid, made.st_gid) != (place.st_uid, place.st_gid):
+            os.fchown(fd, place.st_uid, place.st_gid)       # which a sandbox would refuse, needed or not
         os.fchmod(fd, 0o660)
         os.link(new, path)
     except FileExistsError:             # somebody else was quicker, and his is as good

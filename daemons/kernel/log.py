@@ -12,7 +12,7 @@ import syslog
 import time
 from _thread import RLock  # threading itself would cost every fork its at-fork handler
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from select import POLLOUT, poll
 
 from . import descriptors
@@ -36,15 +36,20 @@ EVENTS = (
     Event("open", "info", "session from name to via tls", "a conversation begins"),
     Event("close", "info", "session reason why seconds in out commands", "a conversation is over, and how it ended"),
     Event("proxied", "info", "session from name to by version", "a proxy says who called, and where"),
+    Event("tls", "info", "session version cipher name alpn client resumed", "a handshake went well, and what it gave"),
+    Event("renewed", "info", "files", "certificates had changed, and were read anew"),
+    Event("unrenewed", "err", "text", "certificates had changed, and cannot be read; the earlier ones stay"),
     Event("packet", "info", "from to by in out", "a datagram was answered (the first of its source in a minute)"),
     Event("packets", "info", "in answered ignored refused", "datagrams since the last such line"),
     Event("ignored", "notice", "from to why", "a datagram that must not be answered (once a source and minute)"),
     Event("refused", "notice", "session from why", "a peer was turned away (once a source and minute)"),
     Event("crash", "err", "session pid status error at", "a conversation or worker broke, by our own fault"),
     Event("stderr", "warning", "text", "something was written to descriptor 2"),
-    Event("start", "info", "via model listen", "the program begins to serve"),
+    Event("start", "info", "via model sandbox listen", "the program begins to serve"),
+    Event("replaced", "info", "file", "a file is another one now: a new process is closed in with it"),
+    Event("unprotected", "notice", "layer why", "a part of the sandbox that the kernel does not enforce"),
     Event("stop", "info", "why seconds conversations", "the program ends"),
-    Event("pressure", "warning", "why", "the machine has no descriptor, process or memory left for a moment"),
+    Event("pressure", "warning", "why", "no descriptor, process, memory or place in a table is left for a moment"),
     Event("lost", "warning", "count", "log lines that could not be delivered"),
     Event("misuse", "err", "text", "an option, a file or a descriptor is wrong; the program does not start"),
     Event("warning", "warning", "text", "something about the launch or the machine that an administrator should mend"),
@@ -191,13 +196,18 @@ def event(name: str, pid: int | None = None, place: tuple[str, str] = ("", ""), 
     priority = PRIORITIES[place[1] or known.priority]
     if not _state.mask & syslog.LOG_MASK(priority):
         return
-    words = [name]
+    _state.line(priority, worded(name, values), pid, FACILITIES[place[0]] if place[0] else None)
+
+
+def worded(name: str, values: Mapping[str, object]) -> str:
+    """A declared event as its line, without what syslog puts before it; KeyError for a key that was not declared."""
+    known, words = _state.events[name], [name]
     for key, value in values.items():
         key = key.rstrip("_")
         if key not in known.keys:
             raise KeyError(f"event {name} has no key {key}")
         words.append(f"{key}={quoted(value)}")
-    _state.line(priority, " ".join(words), pid, FACILITIES[place[0]] if place[0] else None)
+    return " ".join(words)
 
 
 def crash(error: BaseException, **values: object) -> None:
@@ -275,6 +285,11 @@ def on_stderr() -> bool:
 def fileno() -> int | None:
     """The log's own descriptor, if it has one."""
     return _state.sock.fileno() if _state.sock is not None else None
+
+
+def disconnect() -> None:
+    """Free the log's descriptor; the next line finds the syslogd again."""
+    _state.close()
 
 
 def add_lost(count: int) -> None:

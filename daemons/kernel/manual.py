@@ -43,7 +43,7 @@ fd0 is a suite of small network daemons that start when somebody connects, find 
 through syslog, and are gone again when nobody is left. This is the command for everything around them. Options may
 stand anywhere behind the command's name.
 """
-EVENTS = """
+LINES = """
 Each line of the log is an event: its name, and what it tells as key=value. Whatever a peer sent is escaped in it.
 """
 STATUS = (("0", "Everything was done."),
@@ -164,7 +164,7 @@ def _rows(options: Iterable[Option]) -> list[tuple[str, str]]:
 
 
 def _events(service: Service) -> list[str]:
-    lines = _paragraphs(EVENTS)
+    lines = _paragraphs(LINES)
     if service.events:
         lines += [f".SS Of {roff(service.name)}", *_event_list(service.events)]
     return [*lines, ".SS Of every program", *_event_list(log.EVENTS)]

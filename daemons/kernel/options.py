@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from . import log, sockopts
 from .service import Option, Service
-from .values import choice, count, linger, path, place, plain, seconds, several, switch, text, words
+from .values import choice, count, linger, number, path, paths, place, seconds, several, size, switch, tag, text, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +82,15 @@ SERVING = (
     Option("low-ports", choice("ignore", "answer"), "ignore", "datagrams from ports below 1024, where servers live"),
     Option("names", switch, "no", "look up and confirm the peer's name for the log"),
 )
+TLS = (
+    Option("tls-cert", paths, None, "certificates, each a PEM file with its chain; the first for unknown names"),
+    Option("tls-key", paths, None, "their private keys, in any order (default: in the files of certificates)"),
+    Option("tls-min", choice("1.2", "1.3"), "1.2", "oldest version that is spoken"),
+    Option("tls-ca", path, None, "PEM file of the authorities for clients' certificates"),
+    Option("tls-clients", choice("no", "ask", "require"), "no", "whether clients must show a certificate"),
+    Option("tls", choice("auto", "implicit", "offer", "no"), "auto", "from the first octet, or by a command"),
+    Option("tls-timeout", seconds, "10", "longest handshake"),
+)
 ACCESS = (
     Option("only-from", networks, None, "talk to these only"),
     Option("no-access", networks, None, "do not talk to these"),
@@ -89,10 +98,23 @@ ACCESS = (
     Option("proxy-protocol", proxies, None, "networks (or unix) of proxies, which begin with a PROXY header"),
 )
 LIMITS = (
-    # where nobody says: shared for a connection, and for a listener that has /run/fd0; only limits that are set count
-    Option("limits", place, None, "count what is limited in /run/fd0/limits, in this program, or in a file"),
-    Option("limit-group", plain, None, "count together with all programs that name this group"),
+    Option("limits", place, None,
+           "count in /run/fd0/limits (default; listeners without it count alone), alone, or in PATH"),
+    Option("limit-group", tag, None, "count together with all programs that name this group"),
     Option("penalty-exempt", networks, None, "networks whose failed logins slow nobody down"),
+)
+SANDBOX = (
+    Option("sandbox", choice("auto", "on", "off", "strict"), "auto",
+           "close ourselves in: when serving a listener, always, never, or else fail"),
+    # xinetd's names, and those it has not
+    Option("rlimit-as", size, None, "octets of address space for each process"),
+    Option("rlimit-cpu", number, None, "seconds of processor time for each process"),
+    Option("rlimit-data", size, None, "octets of data for each process"),
+    Option("rlimit-stack", size, None, "octets of stack for each process"),
+    Option("rlimit-nofile", number, None, "open descriptors of each process"),
+    Option("rlimit-nproc", number, None, "processes and threads of the user that it runs as"),
+    Option("rlimit-fsize", size, None, "octets of the longest file that it may write"),
+    Option("rlimit-core", size, None, "octets of a core dump"),
 )
 LOGGING = (
     Option("facility", choice(*log.FACILITIES), None, "syslog facility"),
@@ -102,8 +124,8 @@ LOGGING = (
     Option("log", text, "syslog", "where to log: syslog, stderr, or the path of a syslog socket"),
 )
 Groups = tuple[tuple[str, tuple[Option, ...]], ...]
-GENERAL: Groups = (("Launch", LAUNCH), ("Serving", SERVING), ("Access", ACCESS), ("Limits", LIMITS),
-                   ("Socket", sockopts.OPTIONS), ("Log", LOGGING))
+GENERAL: Groups = (("Launch", LAUNCH), ("Serving", SERVING), ("TLS", TLS), ("Access", ACCESS), ("Limits", LIMITS),
+                   ("Socket", sockopts.OPTIONS), ("Sandbox", SANDBOX), ("Log", LOGGING))
 
 
 class Options:
@@ -114,6 +136,7 @@ class Options:
         self.action: str | None = None
         self.operands: list[str] = []
         self.sources: dict[str, str] = {}
+        self.learnt: list[str] = []     # paths that setup() found in the program's own files: to be read later, too
         for option in known(service).values():
             setattr(self, option.attribute, None)
 
@@ -166,7 +189,23 @@ def read(service: Service, arguments: Iterable[str], environ: Mapping[str, str])
             setattr(options, option.attribute, option.kind(option.default))
     if options.log not in ("syslog", "stderr") and not options.log.startswith("/"):
         raise Misuse(f"{options.sources['log']}: log: must be syslog, stderr or an absolute path, not {options.log!r}")
+    _read_tls(options)
     return options
+
+
+def _read_tls(options: Options) -> None:
+    """TLS is asked for as a whole or not at all: half of it would be none, and nobody would notice."""
+    given = {name: where for name, where in options.sources.items() if name.startswith("tls")}
+    if not given or options.tls == "no":
+        return
+    name, where = next(iter(given.items()))
+    if not options.tls_cert:
+        raise Misuse(f"{where}: {name}: there is no TLS without a certificate; say --tls-cert=FILE, or --tls=no")
+    if options.tls_clients != "no" and not options.tls_ca:
+        raise Misuse(f"{given['tls-clients']}: tls-clients: whose certificates are good? say --tls-ca=FILE")
+    if options.tls_ca and options.tls_clients == "no":
+        raise Misuse(f"{given['tls-ca']}: tls-ca: no client is asked for a certificate; "
+                     "say --tls-clients=require, or ask")
 
 
 def _read_arguments(options: Options, rows: dict[str, Option], arguments: Iterable[str]) -> None:

@@ -1,17 +1,50 @@
-"""Give up what is no longer needed: root directory, groups, user - in this order, for good, and checked."""
+"""Give up what is no longer needed, for good, and checked.  This is the one order in which that works:
+
+    limits          while we may still read the machine's
+    root directory  while we may still change it
+    capabilities    the bounding set and securebits: only root can give these up
+    groups, user    which takes root's powers away
+    capabilities    whatever is still held
+    no_new_privs    nothing that we start gets more than we have
+    files, calls    Landlock, then seccomp, which would refuse all of the above (sandbox.py)
+"""
 
 import os
+import struct
 
-from .options import Misuse
+from .options import Misuse, Options
+
+# capability.h, securebits.h
+CAPABILITY_VERSION_3, LAST_CAPABILITY = 0x20080522, 63
+# root is nobody special, capabilities are not raised nor kept over a change of user; each locked
+SECUREBITS = 0x01 | 0x02 | 0x20 | 0x40 | 0x80
 
 
-def become(user: str | None, group: str | None = None, root: str | None = None) -> None:
-    """Be `user` (and `group`, or the user's own) from now on, below `root` if given; raises Misuse."""
+def limit(options: Options) -> None:
+    """Apply the --rlimit-* that are set, soft and hard; raises Misuse for one that is above what we may have."""
+    import resource
+    for name in [name for name in options.sources if name.startswith("rlimit-")]:
+        kind, value = getattr(resource, name.upper().replace("-", "_")), getattr(options, name.replace("-", "_"))
+        try:
+            resource.setrlimit(kind, (value, value))
+        except (OSError, ValueError) as error:
+            most = resource.getrlimit(kind)[1]
+            raise Misuse(f"{options.sources[name]}: {name}: cannot be {value}: {error}; the most we may have here is "
+                         f"{most}") from None
+
+
+def become(user: str | None, group: str | None = None, root: str | None = None, bounded: bool = False) -> None:
+    """Be `user` (and `group`, or the user's own) from now on, below `root` if given; raises Misuse.
+
+    `bounded` also gives up what root alone can: that capabilities ever come back (`bound`).
+    """
     uid, gid = ids(user, group)         # the databases are out of reach below a new root
     try:
         if root is not None:
             os.chroot(root)
             os.chdir("/")
+        if bounded and uid and os.geteuid() == 0:
+            bound()
         if gid is not None:
             os.setgroups([gid])
             os.setresgid(gid, gid, gid)
@@ -48,3 +81,49 @@ def can_return() -> bool:
     except PermissionError:
         return False
     return True
+
+
+def bound() -> bool:
+    """Empty the bounding set, and lock the rules by which root is powerful; False where we have no right to."""
+    from .syscalls import PR_CAPBSET_DROP, PR_CAPBSET_READ, PR_SET_SECUREBITS, prctl
+    try:
+        for capability in range(LAST_CAPABILITY + 1):
+            try:
+                there = prctl(PR_CAPBSET_READ, capability)
+            except OSError:             # EINVAL: the kernel knows no further ones
+                break
+            if there:
+                prctl(PR_CAPBSET_DROP, capability)
+        prctl(PR_SET_SECUREBITS, SECUREBITS)
+    except PermissionError:             # no CAP_SETPCAP
+        return False
+    return True
+
+
+def drop_capabilities() -> None:
+    """Hold no capability any more, of whatever kind; raises OSError, also where one is left."""
+    from .syscalls import PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, call, prctl
+    if held():
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+        call("capset", struct.pack("=Ii", CAPABILITY_VERSION_3, 0), bytes(24))
+        if held():
+            raise OSError(1, f"capabilities {held():#x} are still held")
+
+
+def held() -> int:
+    """The capabilities that are effective, permitted or inheritable, as one mask."""
+    from .syscalls import Memory, call
+    data, mask = Memory(bytes(24)), 0
+    call("capget", struct.pack("=Ii", CAPABILITY_VERSION_3, 0), data)
+    low, high = data.read()[:12], data.read()[12:]
+    for one, other in zip(struct.unpack("=III", low), struct.unpack("=III", high)):
+        mask |= int(one) | int(other) << 32
+    return mask
+
+
+def no_new_privileges() -> None:
+    """Neither we nor what we start can ever gain by a set-user-id program; raises OSError."""
+    from .syscalls import PR_GET_NO_NEW_PRIVS, PR_SET_NO_NEW_PRIVS, prctl
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if not prctl(PR_GET_NO_NEW_PRIVS):
+        raise OSError(1, "no_new_privs was not taken")

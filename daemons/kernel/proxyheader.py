@@ -80,7 +80,7 @@ def _size_of_line(data: bytes | bytearray) -> int:
 
 def parse(data: bytes) -> Header:
     """The Header that these octets are, all of them; raises Malformed."""
-    if size_of(data) != len(data):
+    if not data or size_of(data) != len(data):
         raise Malformed("not one header")
     return _parse_line(data[:-2]) if data.startswith(LINE) else _parse_block(data)
 
@@ -183,21 +183,21 @@ def _check_values(data: bytes, start: int, strict: bool) -> None:
 
 def crc32c(data: bytes) -> int:
     """The checksum of RFC 4960, appendix B (CRC32C)."""
-    if not _table:
-        _table.extend(map(_shifted, range(256)))
-    crc = 0xFFFFFFFF
+    crc = 0xFFFFFFFF                    # four bits at a time: to make a table for eight takes longer than a header
     for octet in data:
-        crc = _table[(crc ^ octet) & 0xFF] ^ crc >> 8
+        crc ^= octet
+        crc = TABLE[crc & 15] ^ crc >> 4
+        crc = TABLE[crc & 15] ^ crc >> 4
     return crc ^ 0xFFFFFFFF
 
 
-def _shifted(octet: int) -> int:
-    for _ in range(8):
-        octet = octet >> 1 ^ (POLYNOMIAL if octet & 1 else 0)
-    return octet
+def _shifted(bits: int) -> int:
+    for _ in range(4):
+        bits = bits >> 1 ^ (POLYNOMIAL if bits & 1 else 0)
+    return bits
 
 
-_table: list[int] = []          # made for the first header that has a checksum
+TABLE = [_shifted(bits) for bits in range(16)]
 
 
 # -- what a proxy writes --

@@ -19,8 +19,9 @@ def pump(one: Stream, other: Stream, *, idle: float | None = None) -> tuple[int,
     ways = _Way(one, other), _Way(other, one)
     going = [way for way in ways if way.step()]
     while going:
-        ready(_watch(going), time.monotonic() + idle, (one.transport, other.transport),
-              f"nothing moved for {idle:g} seconds")
+        if not any(way.has_more() for way in going):
+            ready(_watch(going), time.monotonic() + idle, (one.transport, other.transport),
+                  f"nothing moved for {idle:g} seconds")
         going = [way for way in going if way.step()]
     return ways[0].carried, ways[1].carried
 
@@ -36,6 +37,10 @@ class _Way:
     def has_room(self) -> bool:
         """May more be read?"""
         return not self.ended and len(self.held) < PIECE
+
+    def has_more(self) -> bool:
+        """Is there something to read that poll() does not know of, and room for it?"""
+        return self.has_room() and self.source.pending()
 
     def step(self) -> bool:
         """Move what can be moved without waiting; False once the end has been passed on."""

@@ -31,6 +31,8 @@ LINGER = 0.5                            # seconds that a finished program gives 
 # options by which a conversation that is alone in its process may have to be counted
 COUNTED = frozenset(("max", "per-source", "rate", "limits", "limit-group"))
 
+_speechless = False                     # callers expect TLS, and would not understand a plain word
+
 
 def main(service: Service, talk: Talk | None = None, answer: Answer | None = None, setup: Setup | None = None,
          run: Run | None = None) -> "NoReturn":
@@ -56,7 +58,7 @@ def main(service: Service, talk: Talk | None = None, answer: Answer | None = Non
     except Exception as error:
         status = crash(service.name, error)
     if status:
-        refuse_callers(b"" if status == MISUSE else service.busy)
+        refuse_callers(b"" if status == MISUSE or _speechless else service.busy)
     leave(status)
 
 
@@ -80,6 +82,7 @@ def _main(service: Service, talk: Talk | None, answer: Answer | None, setup: Set
             return status
     program = Program(service, options, talk, answer, inherited.launcher())
     given = _given(program)
+    _secure(program, given)
     if options.action == "explain" and _explain(program, given):
         return DONE
     _prepare(program, given, setup)
@@ -104,6 +107,21 @@ def _given(program: Program) -> list[Given]:
             raise Misuse(f"{program.service.name} serves {' and '.join(program.service.sockets)} sockets, "
                          f"and was given a {sort} socket; see socket_type (xinetd), ListenStream= (systemd)")
     return given
+
+
+def _secure(program: Program, given: list[Given]) -> None:
+    """Read the certificates, and decide what is under TLS from its first octet; raises Misuse."""
+    global _speechless
+    options, service = program.options, program.service
+    if options.tls_cert and options.tls != "no":
+        from . import tls  # 10 ms, for those alone who configured it
+        program.tls = tls.Security(options, service)
+        program.tls.arrange(given)
+        _speechless = program.tls.everywhere or bool(program.tls.marked)
+        return
+    for one in given:
+        if one.is_secure(service) and options.tls != "no":
+            raise Misuse(f"the {one} is one for TLS, and there is no certificate; say --tls-cert=FILE, or --tls=no")
 
 
 def _prepare(program: Program, given: list[Given], setup: Setup | None) -> None:
@@ -134,7 +152,7 @@ def _made(options: Options, setup: Setup | None) -> tuple[object, ...]:
 
 def _turn_away(program: Program, one: Given) -> None:
     """The start broke: say so in the protocol's own words to a peer that is already connected."""
-    if one.kind == CONNECTION and program.service.busy:
+    if one.kind == CONNECTION and program.service.busy and not program.secures(local_of(one.sock)):
         stream = Stream(SocketTransport(one.sock))
         stream.send(program.service.busy)
         try:
@@ -162,8 +180,23 @@ def _serve_one(program: Program, given: Given) -> int:
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGHUP, told)
     log.follow_complaints()
+    _close_in(program, given)
     converse(program, transport, peer, local, new_session())
     return DONE
+
+
+def _close_in(program: Program, given: Given) -> None:
+    """The --rlimit-* and the sandbox of a process that holds one conversation.
+
+    auto asks for no sandbox here: each start would pay for it, and whoever launched us confines as well.
+    """
+    if any(name.startswith("rlimit-") for name in program.options.sources):
+        from . import privileges
+        privileges.limit(program.options)
+    if program.options.sandbox in ("on", "strict"):
+        from . import sandbox
+        for layer in sandbox.confine(program, [given]):
+            layer.tell()
 
 
 def _print_page(service: Service, action: str) -> int:
@@ -176,6 +209,9 @@ def _print_page(service: Service, action: str) -> int:
 
 def _check(options: Options, setup: Setup | None) -> int:
     """--check: options were read; see whether what the program loads can be loaded."""
+    if "tls-cert" in options.sources and options.tls != "no":
+        from . import tls
+        tls.Security(options, options.service).arrange([])
     _made(options, setup)
     sys.stdout.write(f"{options.service.name}: options and files are in order\n")
     sys.stdout.flush()

@@ -47,14 +47,14 @@ class Service:
     endings   "crlf" when only CR LF ends a line, "lf" when a bare LF is taken as well
     busy      octets said to a peer that is turned away for now, or whose conversation broke here
     user      whom launchers should run it as: fd0, whom the installation makes; facility, its place in syslog
-    reads     paths it must be able to read, writes: paths it must be able to write
-    needs     what its sandbox must leave: "network" to call others, "netlink" to ask the kernel, "homes" to read
+    reads     paths it must be able to read, writes: paths it must be able to write; "--option" is that option's value
+    needs     what its sandbox must leave: "network" to call others, "netlink" to ask the kernel, "homes" to read,
+              "exec" to run programs; "exec:--option" where that option asks for it
     protocol  the word for it in /etc/services, for xinetd's `service` line
     upgrades  whether its protocol can turn to TLS in the middle (STARTTLS, STLS, AUTH TLS)
     secure_port   where the world expects it under TLS from the first octet, 0 for nowhere
     alpn      protocol names that it answers to in a TLS handshake (RFC 7301)
     description   paragraphs of its manual page, between blank lines
-    calls     options that make it call others, where nothing else does: without them it needs no network of its own
     logins    whether it asks for passwords, so that failed logins are to be counted by all its processes
     """
 
@@ -64,7 +64,7 @@ class Service:
                  needs: Words = (), protocol: str = "", operands: str = "", options: tuple[Option, ...] = (),
                  events: tuple[Event, ...] = (), defaults: tuple[tuple[str, str], ...] = (),
                  examples: Words = (), upgrades: bool = False, secure_port: int = 0, alpn: Words = (),
-                 description: str = "", calls: Words = (), logins: bool = False) -> None:
+                 description: str = "", logins: bool = False) -> None:
         self.name, self.about, self.port, self.rfcs, self.sockets = name, about, port, rfcs, sockets
         self.model, self.endings, self.busy = model, endings, busy
         self.user, self.facility = user, facility
@@ -73,4 +73,4 @@ class Service:
         self.operands, self.options, self.events = operands, options, events
         self.defaults, self.examples = dict(defaults), examples
         self.upgrades, self.secure_port, self.alpn, self.description = upgrades, secure_port, alpn, description
-        self.calls, self.logins = calls, logins
+        self.logins = logins

@@ -7,7 +7,7 @@ import sys
 import time
 
 from . import descriptors, limits, log, privileges
-from .accepting import ENDING, Loop
+from .accepting import ENDING, REPLACED, Loop
 from .conversation import Program
 from .inherited import LISTENER, OWN, Given, name_process
 from .listening import shown
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import NoReturn
 
+    from .sandbox import Layer
+
 RESTART_PAUSE = 1.0     # seconds before a worker that died at once is replaced
+ANEW = 75               # exit status of a worker that asks for one with a new sandbox in its place
 
 
 def serve(program: Program, given: list[Given]) -> int:
@@ -33,11 +36,19 @@ def serve(program: Program, given: list[Given]) -> int:
     with _background(program, given) if ours and options.detach and not anew else _foreground(options, anew):
         if ours and options.detach:
             descriptors.catch()         # nobody is left who could read it elsewhere
+        privileges.limit(options)
         if ours and not anew:
-            privileges.become(options.user, options.group, options.chroot)
+            if options.chroot is not None:
+                _load_all()
+            privileges.become(options.user, options.group, options.chroot, bounded=options.sandbox != "off")
         at = " ".join(_where(one) for one in given)
-        loop = Workers(program, given) if options.processes > 1 else Loop(program, given)   # signals are safe from here
-        log.event("start", via=program.via, model=_model(program, given), listen=at)
+        layers, extent = _close_in(program, given, ours)
+        kept = bool(layers) and ours
+        loop = Workers(program, given, kept) if kept or options.processes > 1 else Loop(program, given)
+        # signals are safe from here
+        log.event("start", via=program.via, model=_model(program, given), sandbox=extent, listen=at)
+        for layer in layers:
+            layer.tell()
         notify("READY=1", f"STATUS=serving at {at}")
         why = loop.run()
         loop.summary()
@@ -45,6 +56,26 @@ def serve(program: Program, given: list[Given]) -> int:
         if why == "SIGHUP" and ours:
             _start_anew(given)
     return 0
+
+
+def _load_all() -> None:
+    """Import now what is imported late elsewhere: below a new root there is nothing to import."""
+    import encodings.idna  # noqa: F401 - host names are looked up with it
+    import mmap  # noqa: F401
+
+    from . import access, allowance, dial, landlock, sandbox, seccomp  # noqa: F401
+
+
+def _close_in(program: Program, given: list[Given], ours: bool) -> "tuple[list[Layer], str]":
+    """The sandbox, and the word for it: around us, or tried out for those who will serve in our place.
+
+    A process that is closed in cannot start the new version of the program, as it must where it bound its port itself.
+    """
+    if program.options.sandbox == "off":
+        return [], "off"
+    from . import sandbox
+    layers = sandbox.trial(program, given) if ours else sandbox.confine(program, given)
+    return layers, sandbox.extent(layers)
 
 
 def _model(program: Program, given: list[Given]) -> str:
@@ -64,7 +95,7 @@ class Activity:
     def __init__(self, count: int) -> None:
         import mmap
         self.count, self.mine = count, 0
-        self.memory = mmap.mmap(-1, 8 * count)
+        self.memory = mmap.mmap(-1, 16 * count)     # a time for each, then a number of conversations for each
 
     def note(self, last: float) -> None:
         """When this process was last busy; infinity while it is."""
@@ -75,12 +106,24 @@ class Activity:
         last: float = max(struct.unpack_from(f"{self.count}d", self.memory))
         return time.monotonic() - last < seconds
 
+    def add_served(self, conversations: int) -> None:
+        """This process ends, having held so many."""
+        place = 8 * (self.count + self.mine)
+        struct.pack_into("d", self.memory, place, struct.unpack_from("d", self.memory, place)[0] + conversations)
+
+    def served(self) -> int:
+        """Conversations that all of them held, once they have ended."""
+        return int(sum(struct.unpack_from(f"{self.count}d", self.memory, 8 * self.count)))
+
 
 class Workers:
-    """Processes that share the sockets; the parent replaces those that die and reads their complaints."""
+    """Processes that share the sockets; the parent replaces those that die and reads their complaints.
 
-    def __init__(self, program: Program, given: list[Given]) -> None:
-        self.program, self.given = program, given
+    `closed`: each closes itself in, since the parent stays free to start the new version of the program.
+    """
+
+    def __init__(self, program: Program, given: list[Given], closed: bool = False) -> None:
+        self.program, self.given, self.closed = program, given, closed
         self.pids: dict[int, tuple[int, float]] = {}        # place and beginning by process
         self.stopping, self.served = "", 0
         self.activity = Activity(program.options.processes)
@@ -98,10 +141,14 @@ class Workers:
             log.complaints()
             if worker is not None:
                 self._ended(*worker, pid, status)
+        self.served = self.activity.served()
         return self.stopping or "idle"
 
     def _ended(self, place: int, began: float, pid: int, status: int) -> None:
-        if status:
+        anew = os.WIFEXITED(status) and os.WEXITSTATUS(status) == ANEW
+        if anew and not self.closed and not self.stopping:      # it has our sandbox: we must go as well
+            self._stop(REPLACED, signal.SIGTERM)
+        if status and not anew:
             log.event("crash", pid=pid, status=how_it_died(status))
             if time.monotonic() - began < RESTART_PAUSE:
                 time.sleep(RESTART_PAUSE)       # whatever kills it at once must not make us spin
@@ -112,7 +159,11 @@ class Workers:
         """Each worker logs its own."""
 
     def _told(self, number: int, _: object) -> None:
-        self.stopping = signal.Signals(number).name
+        self._stop(signal.Signals(number).name, number)
+
+    def _stop(self, why: str, number: int) -> None:
+        """Have all end, and start none again."""
+        self.stopping = why
         for pid in self.pids:
             try:
                 os.kill(pid, number)
@@ -136,13 +187,16 @@ class Workers:
         status = 1
         try:
             self.activity.mine = place
+            if self.closed:
+                from . import sandbox
+                sandbox.confine(self.program, self.given)
             loop = Loop(self.program, self.given, self.activity)
             os.close(self.held)
             loop.on(self.lifeline, lambda: self._orphaned(loop))
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            loop.run()
+            status = ANEW if loop.run() == REPLACED else 0
             loop.summary()
-            status = 0
+            self.activity.add_served(loop.served)
         except BaseException as error:          # nothing may climb from a worker into the parent's loop
             log.crash(error)
         finally:

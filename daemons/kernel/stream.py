@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable
 
 from .addresses import Address
-from .ends import BadEnding, Cut, Gone, Late, Reset, TooLong
+from .ends import BadEnding, Cut, Gone, Late, Reset, TooLong, Truncated, Upgrade
 from .transport import Octets, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, NoReturn
 
     from .penalties import Penalty
+    from .tls import Handshake
 
 PIECE = 65536           # octets written under one deadline, and the most that replies may wait
 LAST_WORDS = 2.0        # seconds in which a peer may read our last words,
@@ -36,11 +37,13 @@ class Stream:
     endings    "crlf": only CR LF ends a line; "lf": a bare LF does as well
     peer, local, session, log, time   who, where, the session's id, its log, and the wall clock
     received, sent, commands          counted for the log
+    can_upgrade                       may the program say that TLS begins (starttls)?
+    upgraded                          it did, and talks anew: most protocols then have no greeting
     """
 
     __slots__ = ("_closed", "_ended", "_input", "_log", "_monotonic", "_output", "_penalty", "_penalty_of",
-                 "_waiting", "commands", "endings", "local", "patience", "peer", "received", "sent", "session", "time",
-                 "transport", "wrote_last")
+                 "_waiting", "can_upgrade", "commands", "endings", "local", "patience", "peer", "received", "sent",
+                 "session", "time", "transport", "upgraded", "wrote_last")
 
     def __init__(self, transport: Transport, *, patience: float = 60.0, endings: str = "lf",
                  peer: Address | None = None, local: Address | None = None, session: str = "",
@@ -57,7 +60,7 @@ class Stream:
         self._waiting = 0
         self._ended = self._closed = False
         self.received = self.sent = self.commands = 0
-        self.wrote_last = False
+        self.wrote_last = self.can_upgrade = self.upgraded = False
 
     # -- what the peer says --
 
@@ -127,6 +130,10 @@ class Stream:
             self.received += len(data)
             self._ended = not data
         return data
+
+    def pending(self) -> bool:
+        """May `take` have something although the peer says nothing more?"""
+        return bool(self._input) or self.transport.pending()
 
     def unread(self) -> bytes:
         """What has been read from the peer and not been asked for yet; it is taken away."""
@@ -258,12 +265,26 @@ class Stream:
         """Is the conversation under TLS now?"""
         return self.transport.secure
 
-    def upgrade(self, wrap: Callable[[Transport], Transport]) -> None:
-        """Go on over the transport that `wrap(transport)` returns; nothing said before survives the change."""
+    @property
+    def tls(self) -> "Handshake | None":
+        """What was agreed on in the handshake; None where there was none."""
+        return self.transport.tls if self.transport.secure else None
+
+    def starttls(self) -> "NoReturn":
+        """TLS begins here: what was said leaves, what was heard is forgotten, and `talk` is called anew.
+
+        Only where can_upgrade says so; never returns.
+        """
+        if not self.can_upgrade:
+            raise RuntimeError("TLS was not offered: ask stream.can_upgrade first")
+        raise Upgrade("TLS begins")
+
+    def upgrade(self, shake: Callable[[Transport], Transport]) -> None:
+        """Go on over the transport that `shake(transport)` returns; nothing heard before survives the change."""
         self.flush()
         self._input.clear()
-        self.transport = wrap(self.transport)
-        self._input.clear()
+        self.transport = shake(self.transport)
+        self.can_upgrade = False
 
     def discard_output(self) -> None:
         """Forget what is queued: the conversation broke, and it may be half a reply."""
@@ -287,8 +308,9 @@ class Stream:
         self._closed = True
         try:
             self.flush()
-            if not self._ended:         # else nobody waits for our end, and closing says it
+            if not self._ended or self.secure:  # else nobody waits for our end, and closing says it
                 self.half_close()
+            if not self._ended:
                 self._drain()
         finally:
             self.transport.close()
@@ -302,6 +324,8 @@ class Stream:
                 left -= len(data)
         except Late:
             return                      # it has had its time
+        except Truncated:
+            return                      # nobody looks at what may be missing
 
 
 class _View(io.RawIOBase):

@@ -1,7 +1,8 @@
 """A super-server: wait at many sockets, and start for each caller the server that the socket is meant for.
 
 What a `Plan` says of one service is all that is known here; who reads it from which file is not.
-A reload keeps every socket that is still wanted and ends no conversation.
+A reload keeps every socket that is still wanted, and ends no conversation but those with callers who are
+denied now.
 """
 
 import math
@@ -11,28 +12,27 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from . import descriptors, log, sockopts, spawn
-from .accepting import SHORT
-from .addresses import Address, address, local_of, peer_of
+from . import descriptors, log, spawn
+from .admission import Doors
+from .callers import PAUSE, Callers
+from .handed import Handed
 from .notify import notify
 from .ports import EVENTS as OF_PORTS
-from .ports import Plan, Port, Server, opened
+from .ports import Plan, Port, opened
+from .servers import Servers
 from .service import Event
+from .timers import Timers
 from .watch import Watch
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import socket
-    from typing import Any
-
-BATCH = 32              # callers taken from one socket before the others get their turn
-PAUSE = 1.0             # seconds without accepting after the machine ran out of something
-REFUSED = "address"     # xinetd's word for who may not come in
+ENDING = ("SIGTERM", "SIGINT", "SIGQUIT")
 
 EVENTS = (
     *OF_PORTS,
     Event("reload", "notice", "services kept new gone refused", "the configuration was read again"),
     Event("config", "warning", "at severity text", "something in the configuration is wrong"),
+    Event("shut-out", "notice", "service from seconds", "a caller of a sensor is turned away by all services now"),
+    Event("forgotten", "notice", "count", "all who were shut out may call again (SIGUSR2)"),
+    Event("state", "info", "text", "a line of the state that SIGUSR1 asks for"),
 )
 
 # What a reload brings: the new plans, and the names of services that keep the plan they have; None changes nothing.
@@ -42,14 +42,15 @@ News = tuple[list[Plan], set[str]] | None
 class SuperServer:
     """Serves the plans until told to stop."""
 
-    def __init__(self, plans: list[Plan], reread: Callable[[], News], grace: float) -> None:
-        self.plans, self.reread, self.grace = plans, reread, grace
+    def __init__(self, plans: list[Plan], reread: Callable[[], News], grace: float, *, handed: Handed | None = None,
+                 limit: int | None = None, dump: str | None = None) -> None:
+        self.plans, self.reread, self.grace, self.dump = plans, reread, grace, dump
+        self.handed, self.doors = handed or Handed(), Doors(limit)
         self.ports: list[Port] = []
         self.leaving: list[Port] = []   # whose service is gone while its servers still talk
-        self.watch, self.started = Watch(), 0
-        self.refused: dict[int, str] = {}       # children that turned their caller away, and why
-        self.ledger, self.pen = os.pipe()       # where they tell
-        os.set_blocking(self.ledger, False)
+        self.watch, self.timers = Watch(), Timers()
+        self.servers = Servers(self.timers, self.doors)
+        self.callers = Callers(self.watch, self.timers, self.doors, self.servers, self._behind)
 
     # -- the loop --
 
@@ -60,6 +61,7 @@ class SuperServer:
         if descriptors.reader is not None:
             self.watch.on(descriptors.reader, log.complaints)
         self._open(self.plans)
+        self._tell_unclaimed()
         if not self.ports:
             return "nothing"
         self._ready()
@@ -69,9 +71,17 @@ class SuperServer:
             self._end_the_late()
             if self.watch.told:
                 word = self.watch.told.pop(0)
-                if word != "SIGHUP":
+                if word in ENDING:
                     return self._drain(word)
-                self._reload()
+                self._obey(word)
+
+    def _obey(self, word: str) -> None:
+        if word == "SIGHUP":
+            self._reload()
+        elif word == "SIGUSR1":
+            self._dump()
+        elif word == "SIGUSR2":
+            log.event("forgotten", count=self.doors.shut_out.forget())
 
     def _ready(self) -> None:
         notify("READY=1", f"STATUS=serving {len(self.ports)} services")
@@ -80,9 +90,11 @@ class SuperServer:
         now = time.monotonic()
         for port in self.ports:
             wanted = port.wanted(now)
-            if wanted and not port.watched:
-                self.watch.on(port.sock.fileno(), partial(self._called, port))
-            elif port.watched and not wanted:
+            if wanted == port.watched or port.sock is None:
+                continue
+            if wanted:
+                self.watch.on(port.sock.fileno(), partial(self.callers.called, port, port.sock))
+            else:
                 self.watch.off(port.sock.fileno())
             port.watched = wanted
 
@@ -91,6 +103,9 @@ class SuperServer:
         now = time.monotonic()
         times = [port.paused_until for port in self.ports if port.paused_until > now]
         times += [port.until for port in self.leaving if port.until]
+        timer = self.timers.next()
+        if timer is not None:
+            times.append(timer)
         if log.backlog() is not None:
             times.append(now + PAUSE)
         return math.ceil(max(min(times) - now, 0) * 1000) if times else None
@@ -98,115 +113,43 @@ class SuperServer:
     def _look(self, milliseconds: float | None) -> None:
         """Wait so long for something to happen, and do what is to be done then."""
         self.watch.look(milliseconds)
-        self._reap()
-        log.settle(0)
-
-    # -- callers --
-
-    def _called(self, port: Port) -> None:
-        if port.at_rate():
-            return port.pause("cps")
-        if port.plan.wait:
-            port.sock.setblocking(True)         # as a new server expects it, whatever the last one did
-            return self._start(port, port.sock, None)
-        for _ in range(BATCH):
-            try:
-                sock, name = port.sock.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in SHORT:
-                    return port.pause(str(error.strerror), PAUSE)
-                continue                # that caller is gone again
-            with sock:
-                self._accepted(port, sock, name)
-            if port.at_rate() or not port.wanted(time.monotonic()):
-                return                  # whoever still waits is seen at the next look
-
-    def _accepted(self, port: Port, sock: "socket.socket", name: "Any") -> None:
-        peer = address(name) if name else peer_of(sock) or Address()
-        try:
-            why = _why_not(port, peer)
-            sockopts.apply(sock, port.plan.options)
-        except OSError as error:        # the caller is gone again
-            why = str(error.strerror)
-        if why:
-            port.log_refusal(why, peer)
-        else:
-            self._start(port, sock, peer)
-
-    def _start(self, port: Port, sock: "socket.socket", peer: Address | None) -> None:
-        variables, admitted, errors = {}, None, descriptors.errors
-        if peer is not None:
-            variables = spawn.callers(peer, local_of(sock), port.from_source(peer) + 1)
-            admitted = partial(self._admitted, port, peer) if port.plan.needs_names else None
-        if port.complaints is not None:
-            errors = port.complaints.writer
-            self.watch.on(port.complaints.reader, port.log_complaints)
-        try:
-            pid = spawn.spawn(port.plan.command, sock, variables, errors, port.log_failure, admitted)
-        except OSError as error:
-            port.log_failure(str(error.strerror))
-            return port.pause(str(error.strerror), PAUSE)
-        self.started += 1
-        port.count()
-        port.running[pid] = Server(peer)
-        if admitted is None:
-            port.log_start(pid, peer)
-
-    def _admitted(self, port: Port, peer: Address) -> bool:
-        """In the child, since looking up a name takes time that other callers have not: may this one come in?"""
-        if port.plan.denies(peer):
-            os.write(self.pen, f"{os.getpid()} {REFUSED}\n".encode())
-            return False
-        port.log_start(os.getpid(), peer)
-        return True
-
-    # -- servers that end --
-
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                break
-            for port in self.ports + self.leaving:      # in none: an orphan that was left to us as process 1
-                if pid in port.running:
-                    self._ended(port, pid, status)
+        self.timers.run()
+        self.servers.reap()
         for port in [port for port in self.leaving if not port.running]:
             self._forget(port)
-
-    def _ended(self, port: Port, pid: int, status: int) -> None:
-        server = port.running.pop(pid)
-        port.log_complaints(last=not port.running)
-        self._read_refusals()
-        if pid in self.refused:
-            port.log_refusal(self.refused.pop(pid), server.peer)
-        else:
-            port.log_exit(pid, server, status)
-        if port.plan.wait and port.failing(server, status):
-            port.pause("its server fails")
-
-    def _read_refusals(self) -> None:
-        try:
-            lines = os.read(self.ledger, 65536).decode().splitlines()
-        except BlockingIOError:
-            return
-        self.refused.update((int(pid), why) for pid, _, why in (line.partition(" ") for line in lines))
+        log.settle(0)
 
     # -- opening, reloading, ending --
+
+    def _behind(self, name: str) -> Port | None:
+        return next((port for port in self.ports if port.plan.name == name and port.sock is None), None)
 
     def _open(self, plans: Iterable[Plan]) -> None:
         for plan in plans:
             try:
-                port = opened(plan)
+                port = opened(plan, self.handed)
             except OSError as error:
                 log.event("FAIL", None, (plan.log_place[0], "err"), service=plan.name, why=error.strerror)
                 continue
             self.ports.append(port)
             port.log_listening()
+
+    def _tell_unclaimed(self) -> None:
+        for what in self.handed.left():
+            log.event("warning", text=f"we were given a socket called {what}, and no service has that id and kind")
+
+    def _dump(self) -> None:
+        """The state, into the file that was named, or the log."""
+        from . import state
+        text = state.lines(self.ports, self.leaving, self.doors.shut_out, self.servers.started)
+        if self.dump is None:
+            for line in text:
+                log.event("state", text=line)
+            return
+        try:
+            state.write(self.dump, text)
+        except OSError as error:
+            log.event("warning", text=f"cannot write the state to {self.dump}: {error.strerror}")
 
     def _reload(self) -> None:
         notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -219,10 +162,12 @@ class SuperServer:
         """Serve these plans from now on, and those of the `refused` as they were."""
         taken = {plan.socket for plan in plans}
         stale = [port.plan for port in self.ports if port.plan.name in refused and port.plan.socket not in taken]
-        old = {port.plan.socket: port for port in self.ports}
+        old = {("handed", port.plan.name) if port.handed else port.plan.socket: port for port in self.ports}
         self.ports, new = [], []
         for plan in plans + stale:
-            port = old.pop(plan.socket, None)
+            port = old.pop(("handed", plan.name), None)
+            if port is None and not self.handed.has(plan.name, plan.sort):
+                port = old.pop(plan.socket, None)
             if port is None:
                 new.append(plan)
             else:
@@ -231,6 +176,8 @@ class SuperServer:
         for port in old.values():
             self._leave(port)
             port.close()
+            if port.handed and port.sock is not None:
+                self.handed.give_back(port.plan.name, port.sock)
         self._open(new)
         log.event("reload", services=len(self.ports), kept=kept, new=len(new), gone=len(old),
                   **{"refused": ",".join(plan.name for plan in stale)} if stale else {})
@@ -240,14 +187,21 @@ class SuperServer:
         if port.plan.wait != plan.wait:
             self._leave(port)
             return port.split(plan)
-        port.plan = plan
+        before, port.plan = port.plan, plan
         port.prepare()
+        if port.timer is not None:
+            port.timer.cancel()
+        self.servers.time_the_oldest(port)
+        self.servers.end_the_denied(port, before)
         return port
 
     def _leave(self, port: Port) -> None:
         """A service that is no longer wanted: nobody new, but who is talking may finish."""
-        self.watch.off(port.sock.fileno())
+        if port.sock is not None:
+            self.watch.off(port.sock.fileno())
         port.watched = False
+        if port.reception is not None:
+            port.reception.close()
         if port.plan.wait:              # it accepts by itself, and would go on
             port.until = time.monotonic() + self.grace + PAUSE
             port.signal(signal.SIGTERM)
@@ -272,31 +226,38 @@ class SuperServer:
                 port.signal(signal.SIGKILL)
 
     def _drain(self, word: str) -> str:
-        """Close every socket, let servers finish within the grace, then end them; a second signal ends them at once."""
+        """Close every socket, let servers finish within the grace, then end them; a second signal ends them at once.
+
+        SIGQUIT leaves them alone, who may go on without us.  As process 1 we see every orphan out as well.
+        """
         notify("STOPPING=1")
         for port in self.ports:
+            if word == "SIGQUIT":
+                port.close()
+                continue
             self._leave(port)
             port.close()
         self.ports = []
+        if word == "SIGQUIT":
+            return word
         for number, seconds in ((0, self.grace), (signal.SIGTERM, PAUSE), (signal.SIGKILL, PAUSE)):
             hurry = self._told_again()
-            for port in self.leaving:
-                port.signal(signal.SIGKILL if hurry else number)
+            self._signal_all(signal.SIGKILL if hurry else number)
             end = time.monotonic() + seconds
-            while self.leaving and self._told_again() == hurry and (left := end - time.monotonic()) > 0:
+            while not self._is_empty() and self._told_again() == hurry and (left := end - time.monotonic()) > 0:
                 self._look(left * 1000)
         return word
 
+    def _signal_all(self, number: int) -> None:
+        for port in self.leaving:
+            port.signal(number)
+        if number and os.getpid() == 1 and not self.servers.alone:
+            os.kill(-1, number)         # all that is left in the container
+
+    def _is_empty(self) -> bool:
+        """Is nobody left to wait for?"""
+        return not self.leaving and (self.servers.alone or os.getpid() != 1)
+
     def _told_again(self) -> bool:
         """Were we told to stop once more?"""
-        return any(word != "SIGHUP" for word in self.watch.told)
-
-
-def _why_not(port: Port, peer: Address) -> str:
-    """Why this caller is turned away, or nothing; who may come by name is asked later."""
-    plan = port.plan
-    if plan.instances is not None and len(port.running) >= plan.instances:
-        return "service_limit"
-    if plan.per_source is not None and port.from_source(peer) >= plan.per_source:
-        return "per_source_limit"
-    return REFUSED if not plan.needs_names and plan.denies(peer) else ""
+        return any(word in ENDING for word in self.watch.told)

@@ -2,7 +2,7 @@
 
 Deadlines are points on time.monotonic().  Beside the deadline of one read or write there is an
 end for the whole conversation, which a signal may bring nearer while we wait (`hurry`).
-TLS will be one more class with this face.
+TLS is one more class with this face, over another of them (tls.py).
 """
 
 import os
@@ -12,6 +12,10 @@ from collections.abc import Iterable
 from select import POLLIN, POLLOUT, poll
 
 from .ends import Late, Overtime, Reset, Stopped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .tls import Handshake
 
 Octets = bytes | bytearray | memoryview
 
@@ -27,6 +31,7 @@ class Transport:
     """The face of all kinds, and what they share: the end of the conversation, and waiting."""
 
     secure = False
+    tls: "Handshake | None" = None      # what was agreed on, where secure
 
     def __init__(self) -> None:
         self.end: float | None = None
@@ -41,12 +46,19 @@ class Transport:
         """The descriptor to watch for room to write."""
         return self.fileno()
 
+    def pending(self) -> bool:
+        """May `take` have something although the descriptor does not become readable?"""
+        return False
+
     def take(self, size: int) -> bytes | None:
         """Up to `size` octets that have come; None when none have, b"" once the peer has said its last."""
         raise NotImplementedError
 
     def offer(self, data: Octets) -> int:
-        """Hand the kernel what it takes of `data` now; returns how many octets that was."""
+        """Hand the kernel what it takes of `data` now; returns how many octets that was.
+
+        What was not taken is to be offered again as it is, with more behind it at most.
+        """
         raise NotImplementedError
 
     def send_file(self, fd: int, offset: int, count: int, deadline: float | None) -> int:

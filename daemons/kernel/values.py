@@ -74,11 +74,16 @@ def place(text: str) -> str:
     return text if text in ("shared", "own") else path(text)
 
 
-def plain(text: str) -> str:
+def tag(text: str) -> str:
     """A name of at most 31 octets, in printable ASCII without blanks."""
     if not (text.isascii() and text.isprintable() and 0 < len(text) < 32 and " " not in text):
         raise ValueError(f"not a name of 1 to 31 characters without blanks: {text!r}")
     return text
+
+
+def paths(text: str) -> list[str]:
+    """Absolute paths, separated by commas."""
+    return [path(word.strip()) for word in text.split(",")]
 
 
 def words(text: str) -> list[str]:
@@ -111,7 +116,7 @@ def several(*allowed: str) -> Callable[[str], list[str]]:
     return some
 
 
-place.__name__, plain.__name__ = "shared|own|PATH", "name"
+place.__name__, tag.__name__ = "shared|own|PATH", "name"
 
 
 def hosts(port: int) -> Callable[[str], list[tuple[str, int]]]:

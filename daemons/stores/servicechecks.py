@@ -56,12 +56,12 @@ def flags(draft: Draft) -> None:
         if name in entry.flags:
             draft.refuse(text, "flags")
     if "INTERCEPT" in entry.flags and entry.wait:
-        draft.refuse("flags INTERCEPT is not supported: it would put a process between each server and its callers; "
+        draft.refuse("flags INTERCEPT is not supported: it puts a process between each server and its callers; "
                      "let the server check them (--only-from), or say wait = no", "flags")
     elif "INTERCEPT" in entry.flags:
         draft.warn("flags INTERCEPT means nothing with wait = no: each caller is checked anyway", "flags")
     if "IDONLY" in entry.flags and (entry.wait or entry.protocol == "unix" or entry.socket_type == "dgram"):
-        draft.refuse("flags IDONLY needs wait = no and socket_type = stream: nobody else can be asked who calls", "flags")
+        draft.refuse("flags IDONLY needs wait = no and a stream: nobody else can be asked who calls", "flags")
 
 
 def required(draft: Draft) -> None:
@@ -242,6 +242,10 @@ def peers(draft: Draft) -> None:
             if is_name(pattern) and draft.names.is_network(pattern):
                 draft.refuse(f"{slot}: {pattern} is the name of a network in {draft.names.networks}, which is not "
                              "supported: write its address", slot)
+        named = [one for one in patterns if is_name(one)]
+        if named and (entry.socket_type == "dgram" or entry.is_sensor):
+            draft.refuse(f"{slot}: the name {named[0]} cannot be looked up for each "
+                         f"{'caller of a SENSOR' if entry.is_sensor else 'datagram'}: write addresses", slot)
         if entry.protocol == "unix" and slot in draft.lines:
             draft.refuse(f"{slot} cannot be kept on a Unix socket: the rights of its directory decide", slot)
 

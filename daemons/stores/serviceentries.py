@@ -34,7 +34,8 @@ class Entry:
     `wanted` is False if nobody asked for it to be started: then that is no mistake.
     """
 
-    __slots__ = ("disabled_because", "internal", "line", "name", "path", "wanted", *dict.fromkeys(row.field for row in OWN))
+    __slots__ = ("disabled_because", "internal", "line", "name", "path", "wanted",
+                 *dict.fromkeys(row.field for row in OWN))
 
     name: str                           # and where it was read
     path: str

@@ -21,10 +21,12 @@ COMMANDS = {"list": "the programs, their ports and RFCs",
             "convert": "service files of one launcher as those of another",
             "enable": "put a service in place under xinetd, systemd or inetd",
             "disable": "take away what enable put in place",
+            "why": "whether an address may talk to a program, and by which rule",
             "units": "print or write xinetd.d files and systemd units",
             "manual": "write the manual pages",
             "completion": "print what a shell needs to complete fd0's arguments",
-            "stubs": "write the files that launchers start"}
+            "stubs": "write the files that launchers start",
+            "cert": "keys and certificates for TLS"}
 
 
 def main(arguments=None):

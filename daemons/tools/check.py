@@ -111,6 +111,12 @@ def traps(entry):
         yield "with flags = IPv6 xinetd takes IPv4 as well (our inetd does not): say bind = ADDRESS to be sure"
     if (entry.bind or "").startswith("/"):
         yield "xinetd has no Unix sockets and drops this service; our inetd and systemd have them"
+    if any(first > last for first, last in entry.access_times):
+        yield "xinetd drops a service whose access_times go over midnight: write 22:00-23:59 0:00-6:00"
+    for slot, value in (("max_time", entry.max_time), ("leaky_bucket", entry.leaky_bucket), ("tls", entry.tls),
+                        ("proxy_protocol", entry.proxy_protocol), ("pass", "listen_fds" in entry.passes)):
+        if value:
+            yield f"xinetd does not know {slot}, and runs the service without it"
     for name, value in entry.env.items():
         if "$" in value:
             yield f"env {name}={value} is taken as it stands: nothing after a '$' is filled in"
@@ -126,7 +132,7 @@ def _files(place, named):
     found = [name for name in sorted(os.listdir(place))
              if not name.endswith("~") and ("." not in name or name.endswith(".conf"))]
     if not named and place != FOLDER:           # there may be others' files, which are not our business
-        found = [name for name in found if name in names()]
+        found = [name for name in found if name.removeprefix("fd0-") in names()]
     return [os.path.join(place, name) for name in found if not os.path.isdir(os.path.join(place, name))]
 
 

@@ -88,7 +88,7 @@ def wished(options, machine):
     service, = launched([options.program])
     values = [_pair(text) for text in options.values]
     if options.only_from is not None:
-        values.append(("only-from", options.only_from))
+        values.append(_pair(f"only-from={options.only_from}"))
     try:
         read(service, ["--config=/dev/null", *(f"--{name}={value}" for name, value in values)], {})
     except Misuse as error:
@@ -102,7 +102,7 @@ def wished(options, machine):
 def _pair(text):
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or "\n" in text:
-        raise NotOurs(f"--set takes name=value, not {text!r}")
+        raise NotOurs(f"--set takes name=value on one line, not {text!r}")
     if name == "config":
         raise NotOurs("--set config: the launcher's files have no place for it; name the options themselves")
     return name.removeprefix("--"), value

@@ -11,8 +11,8 @@ SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 UNIT = {"socket": ("Socket", "ListenStream ListenDatagram Accept BindIPv6Only MaxConnections MaxConnectionsPerSource "
                              "KeepAlive NoDelay IPAddressAllow IPAddressDeny Service FileDescriptorName"),
         "service": ("Service", "ExecStart User Group Environment PassEnvironment Nice UMask StandardInput "
-                               "StandardOutput StandardError SyslogFacility SyslogLevel SyslogIdentifier Type DynamicUser "
-                               + " ".join(LIMITS.values()))}
+                               "StandardOutput StandardError SyslogFacility SyslogLevel SyslogIdentifier Type "
+                               "DynamicUser " + " ".join(LIMITS.values()))}
 # what only systemd's own bookkeeping needs
 MEANS_NOTHING = {"TriggerLimitIntervalSec", "TriggerLimitBurst", "PollLimitIntervalSec", "PollLimitBurst", "Backlog",
                  "SyslogIdentifier", "Restart", "RestartSec", "RemainAfterExit"}

@@ -167,8 +167,6 @@ def _what_else(entry, losses):
                     "PollLimitIntervalSec= and PollLimitBurst= of systemd 255 come near")
     if entry.wait and (entry.per_source is not None or entry.instances not in (None, 1)):
         losses.note("instances and per_source count nothing where the server itself accepts")
-    if not getattr(entry, "groups", True):
-        losses.note("groups: systemd always gives the server all groups of its user")
     if entry.is_sensor:
         losses.restriction("flags SENSOR: systemd shuts nobody out for calling a port")
     left(entry, CARRIED, losses)

@@ -21,7 +21,7 @@ def main(arguments):
     parser.add_argument("source", nargs="?", metavar="ADDRESS", type=source, help="only this one (IPv6: its /64)")
     parser.add_argument("--forgive", metavar="ADDRESS", type=source, help="forget its failed logins and refusals")
     parser.add_argument("--table", metavar="FILE", type=absolute, default=limits.SHARED,
-                        help="the file, where programs have --limits=FILE [%(default)s]")
+                        help="the file, where the option limits of programs names another [%(default)s]")
     options = parser.parse(arguments)
     try:
         if options.forgive:

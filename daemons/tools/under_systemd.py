@@ -105,7 +105,7 @@ def _rights(wish):
 def _calls_others(service, values):
     """Do these options have it call others, or look up names?"""
     listed = f"{values.get('only-from', '')} {values.get('no-access', '')}".replace(",", " ").split()
-    return (any(name in values for name in service.calls) or values.get("names") == "yes"
+    return (any(f"network:--{name}" in service.needs for name in values) or values.get("names") == "yes"
             or any(map(is_name, listed)))
 
 

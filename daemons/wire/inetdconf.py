@@ -34,6 +34,8 @@ def is_inetdconf(text: str) -> bool:
     for line in text.split("\n"):
         words = line.split()
         if words and not words[0].startswith("#"):
+            if words[0] == "service":   # xinetd's, though it may be called stream
+                return False
             return (words[1:2] != [] and words[1] in TYPES) or (len(words) == 1 and words[0].endswith(":"))
     return False
 

@@ -14,7 +14,7 @@ from tests.live import clients, devlog, installed, machine
 from tests.live.launchers import WAIT, ByHand, Service
 
 ROUNDS = 12             # of each kind of hostile client, after half as many that warm up
-GROWTH = 512            # KiB of PSS: pools of the allocator
+GROWTH = 512            # KiB of memory: pools of the allocator
 
 STREAMS = [service.name for service in programs.launched() if "stream" in service.sockets]
 RUNS = [(name, None) for name in STREAMS] + [("echod", "fork"), ("echod", "one")]
@@ -35,8 +35,9 @@ def ended(log):
 
 
 def held(pid):
-    """Processes and descriptors that a server has."""
-    return len(procfs.tree(pid)), procfs.descriptors(pid)
+    """Processes that a server has, and descriptors of all of them."""
+    tree = procfs.tree(pid)
+    return len(tree), sum(map(procfs.descriptors, tree))
 
 
 @pytest.mark.parametrize("name, model", RUNS)
@@ -46,10 +47,10 @@ def test_hostile_conversations_leave_nothing_behind(name, model):
         service = Service(installed.argv(name, f"--log={log.path}", *options), wait=WAIT)
         with ByHand(service) as host:
             attack(host.address, ROUNDS // 2, log)
-            before, memory = held(host.pid), procfs.pss(host.pid)
+            before, memory = held(host.pid), procfs.anonymous(host.pid)
             attack(host.address, ROUNDS, log)
             machine.until(lambda: held(host.pid) == before, what="the end of all that was held")
-            assert procfs.pss(host.pid) <= memory + GROWTH
+            assert procfs.anonymous(host.pid) <= memory + GROWTH
             clients.converse(host.address, b"\r\n")
             served = (ROUNDS // 2 + ROUNDS) * len(KINDS) + 1
             machine.until(lambda: ended(log) == served, what="the last close")

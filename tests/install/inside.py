@@ -9,14 +9,23 @@ import os
 import subprocess
 import sys
 
+from tests.install import trees
 from tests.live import machine, processes
 from tests.sources import ROOT
 
 WITHIN = os.path.join(ROOT, "tests/install/within")
 SECONDS = 60
+# where nothing is of our making, or somebody else may be at work; /etc is looked at more closely
+OTHERS = ("/tmp", "/root", "/home", "/usr/include", "/usr/share/doc", "/etc", ROOT, *{os.path.dirname(ROOT)} - {"/"})
+BACKUPS = {f"{name}-" for name in ("passwd", "group", "shadow", "gshadow")}         # useradd's own
 PATH = machine.SYSTEM_PATH
 # process 1 has to see orphans out: who ignores SIGCHLD does
-FIRST = "import signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('ready', flush=True); sys.stdin.read()"
+FIRST = """
+import signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+print("ready", flush=True)
+sys.stdin.read()
+"""
 
 
 class Inside:
@@ -53,6 +62,14 @@ class Inside:
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done
+
+    def everything(self, without=()):
+        """All files of it, with modes, owners and sizes, and what is in those of /etc; not what is in other mounts."""
+        prune = [word for path in (*OTHERS, *without) for word in ("-path", path, "-prune", "-o")]
+        found = self("find", "/", "-xdev", *prune, "(", "-type", "d", "-printf", "%p %M %U %G\\n",
+                     "-o", "-printf", "%p %M %U %G %s %l\\n", ")").stdout.splitlines()
+        etc = trees.snapshot(f"{self.root}/etc")
+        return set(found), {path: what for path, what in etc.items() if path not in BACKUPS}
 
     def says(self, command, heard, input=""):
         """Wait until this command prints exactly that."""

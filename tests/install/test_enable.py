@@ -1,4 +1,4 @@
-"""fd0 enable and fd0 disable in a tree: what one writes the other takes away, to the last octet; and what is refused."""
+"""fd0 enable and fd0 disable in a tree: what one writes the other takes away to the last octet; what is refused."""
 
 import os
 import shutil
@@ -195,8 +195,8 @@ def test_systemd_finds_nothing_wrong_with_what_it_gets(tree, fd0):
     (["echod"], "the following arguments are required: --with; see fd0 enable --help"),
     (["echod", "--with=xinetd", "--set=moost=3"], "--set: no option moost (did you mean most?)"),
     (["echod", "--with=xinetd", "--set=most=3x"], "--set: most: not a whole number: '3x'"),
-    (["echod", "--with=xinetd", "--set=most"], "--set takes name=value, not 'most'"),
-    (["echod", "--with=xinetd", "--set=most=1\nlog=/x"], "--set takes name=value, not 'most=1\\nlog=/x'"),
+    (["echod", "--with=xinetd", "--set=most"], "--set takes name=value on one line, not 'most'"),
+    (["echod", "--with=xinetd", "--set=most=1\nlog=/x"], "--set takes name=value on one line, not 'most=1\\nlog=/x'"),
     (["echod", "--with=xinetd", "--port=0"], "--port takes a number of 1 to 65535, not '0'"),
     (["echod", "--with=xinetd", "--port=65536"], "--port takes a number of 1 to 65535, not '65536'"),
     (["echod", "--with=xinetd", "--listen=lo:7"], "--listen: 'lo' does not appear to be an IPv4 or IPv6 address"),

@@ -11,9 +11,6 @@ from tests.install import building, trees
 from tests.install.inside import Inside
 
 LIBRARY = "usr/local/lib/fd0"
-# where nothing is of our making
-OTHERS = ("/proc", "/sys", "/dev", "/run", "/tmp", "/work", "/root", "/home", "/usr/include", "/usr/share/doc")
-BACKUPS = {f"etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow")}     # useradd's own
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +37,6 @@ def expected():
             "etc/fd0/common.conf"}
 
 
-def everything(inside):
-    """All of a machine that an installation may change."""
-    found = trees.snapshot(inside.root, [inside.root + path for path in OTHERS], "etc/")
-    return {path: what for path, what in found.items() if path not in BACKUPS}
-
-
 def test_every_file_is_where_it_belongs(tree):
     assert {path for path in trees.files(tree) if not path.startswith(f"{LIBRARY}/daemons/")} == expected()
     modules = {path for path in trees.files(tree) if path.startswith(f"{LIBRARY}/daemons/")}
@@ -65,8 +56,9 @@ def test_everybody_may_read_and_only_the_owner_write(tree):
 def test_another_prefix_is_everywhere(tmp_path):
     building.install(tmp_path, "PREFIX=/opt/net", "SYSCONFDIR=/opt/net/etc")
     assert {path.split("/")[0] for path in trees.files(tmp_path)} == {"opt"}
-    for path in [*(tmp_path / "opt").glob("net/lib/fd0/*d"), *(tmp_path / "opt").glob("net/lib/systemd/system/*"),
-                 *(tmp_path / "opt").glob("net/share/fd0/xinetd.d/*"), *(tmp_path / "opt").glob("net/share/man/man8/*")]:
+    net = tmp_path / "opt/net"
+    for path in [*net.glob("lib/fd0/*d"), *net.glob("lib/systemd/system/*"), *net.glob("share/fd0/xinetd.d/*"),
+                 *net.glob("share/man/man8/*")]:
         text = path.read_bytes()
         assert b"/usr/local" not in text and (b"/opt/net/lib/fd0" in text or path.suffix == ".socket"), path
 
@@ -100,7 +92,7 @@ def test_uninstall_leaves_a_tree_as_it_was(tmp_path):
 
 def test_a_machine_is_as_it_was_after_uninstall():
     with Inside() as inside:
-        before = everything(inside)
+        before = inside.everything()
         inside("make", "install", "PYTHON=/usr/bin/python3")
         user = inside("getent", "passwd", "fd0").stdout.split(":")
         assert user[5:] == ["/var/lib/fd0", "/usr/sbin/nologin\n"]
@@ -114,7 +106,7 @@ def test_a_machine_is_as_it_was_after_uninstall():
         if os.access("/usr/bin/man", os.X_OK):
             assert "send back whatever is sent" in inside("man", "fd0-echod").stdout
         inside("make", "uninstall")
-        assert everything(inside) == before
+        assert inside.everything() == before
         assert inside("getent", "passwd", "fd0", check=False).stdout == ""
         assert not os.path.exists(f"{inside.root}/run/fd0")
 

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemons import echod
 from daemons.kernel import dial
-from daemons.kernel.access import Name, Network, denied, networks
+from daemons.kernel.access import Name, Network, at_the_door, denied, judged, networks
 from daemons.kernel.addresses import Address
+from tests.play import options_of
 
 
 def came_in(host, only_from=None, no_access=""):
@@ -57,6 +59,9 @@ def resolver(monkeypatch):
     ("2001:db8::7", ["2001:db8::7", "2001:DB8:0::7"], ["2001:db8::8"]),
     ("fe80::/10", ["fe80::1%lo", "febf::1"], ["fec0::"]),
     ("::/0", ["2001:db8::1"], ["192.0.2.1"]),
+    ("::ffff:192.0.2.7", ["192.0.2.7"], ["192.0.2.8", "::c000:207"]),
+    ("::ffff:192.0.2.0/120", ["192.0.2.7"], ["192.0.3.7"]),
+    ("::ffff:0:0/96", ["192.0.2.7"], ["::1"]),
     ("192.0.2.1, 10.0.0.0\t2001:db8::/32", ["192.0.2.1", "10.9.9.9", "2001:db8::1"], ["192.0.2.2"]),
     ("", [], ["192.0.2.1", "::1"]),
 ])
@@ -135,6 +140,12 @@ def test_a_name_counts_once_it_led_back(resolver):
     assert came_in("192.0.2.7", "example.org .ample.org") == "only-from"
 
 
+def test_a_name_may_end_in_a_dot_as_resolvers_write_it(resolver):
+    names, found, _ = resolver
+    names["192.0.2.7"], found["mx.example.org"] = "mx.example.org.", ["192.0.2.7"]
+    assert came_in("192.0.2.7", None, "mx.example.org.") == came_in("192.0.2.7", None, ".Example.ORG.") == "no-access"
+
+
 @pytest.mark.parametrize("leads_to", [None, [], ["192.0.2.8"]])
 def test_a_name_that_does_not_lead_back_counts_for_nothing(resolver, leads_to):
     names, found, _ = resolver
@@ -156,3 +167,37 @@ def test_a_name_is_as_narrow_as_an_address_and_a_domain_wider(resolver):
     assert came_in("192.0.2.7", "mx.example.org", "192.0.2.7") == "no-access"
     assert came_in("192.0.2.7", "mx.example.org", "192.0.2.0/24") is None
     assert came_in("192.0.2.7", "mx.example.org", ".example.org") is None
+
+
+# -- what decided --
+
+@pytest.mark.parametrize("only_from, no_access, why, rule, pattern", [
+    (None, None, None, "", None),
+    ("0.0.0.0 192.0.2.0/26", "192.0.2.0/25", None, "only-from", "192.0.2.0/26"),
+    ("0.0.0.0", "192.0.2.0/25 192.0.2.7 10.0.0.0", "no-access", "no-access", "192.0.2.7/32"),
+    ("198.51.100.0 .example.org", "192.0.2.0/24", None, "only-from", ".example.org"),
+    ("198.51.100.0", None, "only-from", "only-from", None),
+    (None, "mx.example.org", "no-access", "no-access", "mx.example.org"),
+])
+def test_the_pattern_that_decided_is_told(only_from, no_access, why, rule, pattern):
+    verdict = judged(Address("192.0.2.7", 1), None if only_from is None else networks(only_from),
+                     networks(no_access or ""), {"192.0.2.7": "mx.example.org"}.get)
+    assert (verdict.why, verdict.rule, verdict.pattern and str(verdict.pattern)) == (why, rule, pattern)
+
+
+@pytest.mark.parametrize("text, shown", [
+    ("10.1.0.0", "10.1.0.0/16"), ("192.0.2.99/24", "192.0.2.0/24"), ("0.0.0.0", "0.0.0.0/0"), ("::/0", "::/0"),
+    ("192.0.2.{1,7}", "192.0.2.1/32 192.0.2.7/32"), ("2001:DB8::7", "2001:db8::7/128"),
+    (".Example.org", ".example.org")])
+def test_patterns_are_shown_as_they_are_meant(text, shown):
+    assert " ".join(map(str, networks(text))) == shown
+    assert " ".join(map(str, networks(shown))) == shown
+
+
+# -- at the door of a listener --
+
+def test_at_the_door_addresses_are_enough_unless_a_name_is_among_the_rules():
+    look = at_the_door(options_of(echod, "--no-access=192.0.2.0/24"))
+    assert (look(Address("192.0.2.7", 1)), look(Address("192.0.3.7", 1))) == ("no-access", None)
+    assert at_the_door(options_of(echod, "--no-access=192.0.2.0/24 .example.org")) is None
+    assert at_the_door(options_of(echod, "--only-from=mx.example.org")) is None

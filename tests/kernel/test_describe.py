@@ -89,8 +89,10 @@ def test_a_burst_never_leaves_a_service_dead(service):
 @each
 def test_a_sandbox_leaves_what_the_program_needs(service):
     unit = describe.systemd_service(service)
-    assert ("AF_INET" in unit) is ("network" in service.needs and not service.calls)
+    assert ("AF_INET" in unit) is ("network" in service.needs)
     assert ("PrivateNetwork=yes" in unit) is ("AF_INET" not in unit) and "AF_NETLINK" not in unit
+    each = describe.systemd_service(service, each=True)
+    assert ("AF_NETLINK" in each) is ("netlink" in service.needs) and ("AF_NETLINK" in each) <= ("PrivateN" not in each)
     assert ("ListenNetlink=" in describe.systemd_socket(service)) is ("netlink" in service.needs)
     assert ("ProtectHome=read-only" in unit) is ("homes" in service.needs)
     assert re.findall(r"^ReadWritePaths=([^-].*)", unit, re.MULTILINE) == list(service.writes)

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from daemons.kernel import access, log, ports, spawn, watch
+from daemons.kernel import access, admission, log, ports, spawn, watch
 from daemons.kernel.addresses import Address
 from daemons.kernel.ports import Complaints, Plan, Port, Server
 
@@ -178,3 +178,79 @@ def test_a_watch_does_what_belongs_to_a_descriptor_until_told_otherwise():
     assert heard == [b"again x"]
     os.close(reader)
     os.close(writer)
+
+
+# ------------------------------------------------------------------ a leaky bucket
+
+def test_a_leaky_bucket_lets_one_in_at_a_time_once_it_is_full(port, clock):
+    one, seen = port(cps=(5, 60), leaky=True), []
+    for _ in range(5):
+        seen.append(one.at_rate())
+        one.count()
+    assert seen == [False] * 5 and one.at_rate()
+    one.slow_down()
+    assert one.paused_until == pytest.approx(100.2)
+    clock[0] = 100.21
+    assert not one.at_rate()
+    one.count()
+    assert one.at_rate()
+    clock[0] = 200.0
+    seen = []
+    for _ in range(6):
+        seen.append(one.at_rate())
+        one.count()
+    assert seen == [False] * 5 + [True]
+
+
+# ------------------------------------------------------------------ who may come in, in which order
+
+class Never:
+    """A check that is not needed."""
+
+    def needed(self):
+        return False
+
+    def why_not(self, peer, local):
+        raise AssertionError("nobody asked")
+
+
+class Always(Never):
+    """A check that keeps everybody out."""
+
+    def needed(self):
+        return True
+
+    def why_not(self, peer, local):
+        return "libwrap"
+
+
+@pytest.mark.parametrize("keywords, why", [
+    ({}, ""), ({"max_load": 1e-9}, "load"), ({"max_load": 1e9}, ""), ({"hours": [(0, 1439)]}, ""),
+    ({"instances": 1, "per_source": 1}, "service_limit"), ({"per_source": 1}, "per_source_limit"),
+    ({"per_source": 2}, ""),
+    ({"only_from": []}, "address"), ({"only_from": access.networks("host.example")}, "")])
+def test_what_can_be_told_at_once(port, keywords, why):
+    one, peer = port(**keywords), Address("192.0.2.1", 7)
+    one.running[1] = Server(peer)
+    assert admission.Doors(None).why_not(one, peer) == why
+
+
+def test_the_whole_server_has_a_limit_and_a_list_of_who_is_shut_out(port):
+    doors, peer = admission.Doors(1), Address("192.0.2.1", 7)
+    assert doors.why_not(port(), peer) == ""
+    doors.total = 1
+    assert doors.why_not(port(), peer) == "process_limit"
+    doors.total = 0
+    doors.shut_out.add(peer, 60)
+    assert doors.why_not(port(), peer) == "shut_out"
+
+
+def test_what_takes_time_is_asked_in_the_servers_own_process(port):
+    here, there = Address("192.0.2.9", 7), Address("192.0.2.1", 8)
+    assert not port(checks=[Never()]).plan.takes_time() and port(checks=[Never(), Always()]).plan.takes_time()
+    assert admission.why_not_in_time(port(checks=[Never(), Always()]).plan, there, here) == ("libwrap", "")
+    plan = port(identify=lambda peer, local: f"{peer} {local}", log_success={"USERID"}).plan
+    assert plan.takes_time() and admission.why_not_in_time(plan, there, here) == ("", f"{there} {here}")
+    plan = port(identify=lambda peer, local: "", identified=True).plan
+    assert admission.why_not_in_time(plan, there, here) == ("no_id", "")
+    assert not port(identify=lambda peer, local: "", log_failure={"USERID"}).plan.takes_time()

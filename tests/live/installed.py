@@ -16,10 +16,13 @@ from daemons.tools import programs, stubs
 from tests.live import launchers, processes
 from tests.live.launchers import ROOT, Xinetd
 
-# Programs that only tests start.  Two of them never come to their own first line.
+# Programs that only tests start.  The last two never come to their own first line.
 PROBES = {
     "probed": Path(__file__).with_name("probed.py").read_text(),
     "weakd": (ROOT / "tests/hostile/weakd.py").read_text(),
+    "logind": Path(__file__).with_name("logind.py").read_text(),
+    "escaped": Path(__file__).parents[1].joinpath("hostile/escaped.py").read_text(),
+    "starttlsd": Path(__file__).with_name("starttlsd.py").read_text(),
     "unreadd": "def talk(:\n",
     "unstartedd": 'raise RuntimeError("no import\\r\\n<0>forged \\x1b[2J")\n',
 }

@@ -253,6 +253,8 @@ class Xinetd(Launcher):
         def moved(match):
             name, body = match.groups()
             found = dict(re.findall(r"^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$", body, re.MULTILINE))
+            if "TCPMUX" in found.get("type", ""):               # it has no port, and is called through tcpmux
+                return f"service {name}\n{{{rewritten(body, {'disable': 'no', **self.changes})}}}"
             key = found.get("port", name)
             host, port = self.take_port(found.get("socket_type", "stream"), found.get("id", name), ports.get(key))
             ports[key] = port

@@ -11,6 +11,7 @@ from daemons.kernel.service import Event, Option, Service
 from daemons.kernel.values import text
 
 SERVICE = Service("probed", about="Do what one should not.", busy=b"421 not now\r\n", sockets=("stream",),
+                  needs=("exec",), reads=("/proc",),
                   options=(Option("fault", text, "", "what goes wrong in setup"),),
                   events=(Event("said", "notice", "session text", "what the peer said"),
                           *(Event(f"at-{name}", name, "session", "an event of this priority") for name in PRIORITIES)))

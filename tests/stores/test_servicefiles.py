@@ -203,6 +203,9 @@ def test_what_cannot_be_kept_disables_the_service(files, line, says):
     assert entry.disabled_because == text
 
 
+CALM = {"deny_time": "5", "no_access": "::1"}           # a sensor that nothing is said about
+
+
 @pytest.mark.parametrize("changes, says", [
     ({"user": None, "wait": None}, "a service needs wait, user$"),
     ({"socket_type": None, "protocol": None}, "a service needs socket_type$"),
@@ -220,7 +223,7 @@ def test_what_cannot_be_kept_disables_the_service(files, line, says):
     ({"wait": "yes", "flags": "IDONLY"}, "flags IDONLY needs wait = no"),
     ({"server": None, "wait": "yes", "user": "root", "group": "root", "id": "x", "nice": "1",
       "redirect": "::1 80"}, "redirect needs socket_type = stream and wait = no"),
-    ({"flags": "SENSOR", "redirect": "::1 80", "deny_time": "5", "no_access": "::1"}, "a SENSOR answers nobody"),
+    ({"flags": "SENSOR", "redirect": "::1 80", **CALM}, "a SENSOR answers nobody"),
     ({"redirect": "::1 80", "tls": "yes", "tls_cert": "/c"}, "tls goes with a server or an internal program only"),
     ({"user": "0", "groups": "yes"}, "groups = yes needs the user's name"),
     ({"socket_type": "dgram"}, "protocol tcp does not go with socket_type dgram"),
@@ -244,7 +247,7 @@ def test_what_cannot_be_kept_disables_the_service(files, line, says):
     ({"type": "TCPMUX UNLISTED", "wait": "yes", "port": None}, "tcpmux needs socket_type = stream, protocol = tcp"),
     ({"type": "TCPMUX UNLISTED", "port": None, "name": "HELP"}, "HELP cannot be called by its name"),
     ({"type": "TCPMUX INTERNAL", "port": None, "name": "tcpmux"}, "tcpmux cannot be called through itself"),
-    ({"type": "TCPMUX UNLISTED", "port": None, "flags": "SENSOR", "deny_time": "5", "no_access": "::1"}, "a SENSOR needs a port of its own"),
+    ({"type": "TCPMUX UNLISTED", "port": None, "flags": "SENSOR", **CALM}, "a SENSOR needs a port of its own"),
     ({"type": "INTERNAL", "user": None}, "there is no internal service probe, in xinetd neither"),
     ({"type": "INTERNAL", "user": None, "name": "xadmin"}, "no internal service xadmin.*a state dump does"),
 ])
@@ -294,10 +297,12 @@ def test_a_sensor_for_datagrams_shuts_nobody_out(files):
 @pytest.mark.parametrize("line, field, value", [
     ("access_times = 8:30-17:00 22:00-6:05", "access_times", [(510, 1020), (1320, 365)]),
     ("max_load = 2.5", "max_load", 2.5), ("max_load = 3", "max_load", 3.0),
-    ("redirect = ::FFFF:1 80", "redirect", ("::ffff:1", 80)), ("redirect = Host.Example 1", "redirect", ("Host.Example", 1)),
+    ("redirect = ::FFFF:1 80", "redirect", ("::ffff:1", 80)),
+    ("redirect = Host.Example 1", "redirect", ("Host.Example", 1)),
     ("groups = yes", "groups", True), ("v6only = yes", "v6only", True), ("libwrap = other", "libwrap", "other"),
     ("banner_fail = /etc/motd", "banner_fail", "/etc/motd"), ("leaky_bucket = yes", "leaky_bucket", True),
-    ("max_time = 90", "max_time", 90), ("max_time = 5m", "max_time", 300), ("pass = listen_fds", "passes", {"listen_fds"}),
+    ("max_time = 90", "max_time", 90), ("max_time = 5m", "max_time", 300),
+    ("pass = listen_fds", "passes", {"listen_fds"}),
     ("proxy_protocol = 10.0.0.0 ::1", "proxy_protocol", ["10.0.0.0/8", "::1/128"]),
     ("log_type = SYSLOG mail err", "log_type", ("mail", "err")),
 ])

@@ -20,10 +20,9 @@ mount -t tmpfs -o mode=755 tmpfs "$folder"
 mkdir "$folder/upper" "$folder/work" "$folder/root"
 mount -t overlay overlay -o "lowerdir=$tree,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
 root=$folder/root units=$folder/root/etc/systemd/system
-# nothing that is switched on here starts there; what is installed can be started
-rm -rf "$units" "$root/run" "$root/tmp" "$root/usr/sbin/policy-rc.d"     # the last would keep packages from starting anything
-mkdir -p "$units" "$root/run"
-mkdir -m 1777 "$root/tmp"
+# nothing that is switched on here starts there, what is installed can be started; /run and /tmp are in memory
+rm -rf "$units" "$root/usr/sbin/policy-rc.d"          # the latter would keep packages from starting anything
+mkdir -p "$units"
 ln -s /lib/systemd/system/rsyslog.service "$units/syslog.service"       # the alias by which syslog.socket starts it
 for unit in systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer \
         man-db.timer dpkg-db-backup.timer logrotate.timer console-getty.service; do

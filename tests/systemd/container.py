@@ -19,7 +19,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 from tests.live import machine
@@ -122,7 +121,7 @@ class Container:
         self.process.kill()
         self.process.wait()
         for group in self.groups:
-            _remove(group)
+            machine.until(lambda group=group: _remove(group), 20, f"end of {group}")
         self.console.close()
         os.unlink(self.console.name)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -133,7 +132,7 @@ def sweep():
     for hierarchy in _hierarchies():
         for group in Path(hierarchy).glob(f"{NAMES}*"):
             if not any(path.read_text() for path in group.rglob("cgroup.procs")):
-                _remove(group, patience=0)
+                _remove(group)
 
 
 def _hierarchies():
@@ -142,18 +141,14 @@ def _hierarchies():
         one for one in HIERARCHIES if os.path.exists(f"{one}/cgroup.procs")]
 
 
-def _remove(group, patience=20):
-    end = time.monotonic() + patience
-    while group.exists():
-        for path in sorted((one for one in group.rglob("*") if one.is_dir()), reverse=True):
-            with contextlib.suppress(OSError):
-                path.rmdir()
-        try:
-            group.rmdir()
-        except OSError:                 # a process is still dying in it
-            if time.monotonic() > end:
-                return
-            time.sleep(0.02)
+def _remove(group):
+    """Take a cgroup away with all below it; returns whether it is gone, which it is not while a process dies in it."""
+    for path in sorted((one for one in group.rglob("*") if one.is_dir()), reverse=True):
+        with contextlib.suppress(OSError):
+            path.rmdir()
+    with contextlib.suppress(OSError):
+        group.rmdir()
+    return not group.exists()
 
 
 def _children(pid):

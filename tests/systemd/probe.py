@@ -47,8 +47,9 @@ def write(path):
 def trace_a_child():
     pid = os.fork()
     if pid == 0:
-        signal.pause()
+        os.kill(os.getpid(), signal.SIGSTOP)
     try:
+        os.waitpid(pid, os.WUNTRACED)
         call(PTRACE, 16, pid, 0, 0)
     finally:
         os.kill(pid, signal.SIGKILL)

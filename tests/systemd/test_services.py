@@ -46,7 +46,7 @@ def failed(box):
 
 
 @pytest.mark.parametrize("service", STREAMS, **NAMED)
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"], ids=["IPv4", "IPv6"])
 def test_it_talks_and_both_logs_tell_of_it(box, service, host):
     data = said_to(service)
     before = len(closes(box, service.name))
@@ -61,7 +61,7 @@ def test_it_talks_and_both_logs_tell_of_it(box, service, host):
 
 
 @pytest.mark.parametrize("service", PACKETS, **NAMED)
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"], ids=["IPv4", "IPv6"])
 def test_it_answers_packets(box, service, host):
     data = b"a packet"
     expected = play.ask(programs.program(service.name), data)
@@ -91,6 +91,13 @@ def test_a_process_for_each_connection_does_as_well(box, service):
         box.run("systemctl", "stop", f"fd0-{service.name}-each.socket")
         box.run("systemctl", "start", f"fd0-{service.name}.socket")
     assert not failed(box)
+
+
+def test_identd_knows_whose_a_connection_is_though_it_has_no_network(box):
+    with box.network(), socket.create_server(("127.0.0.1", 0)) as server, \
+            clients.connect(server.getsockname()) as ours, clients.connect(("127.0.0.1", 113)) as sock:
+        query = f"{ours.getsockname()[1]}, {server.getsockname()[1]}\r\n".encode()
+        assert re.search(rb" : USERID : [^:]+ : ?root\r\n$", clients.exchange(sock, query))
 
 
 # ------------------------------------------------------------------ bursts, deaths and mistakes

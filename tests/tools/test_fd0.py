@@ -177,6 +177,9 @@ def test_what_we_ship_is_in_order_when_it_is_switched_on(fd0, tmp_path, stub):
 
 @pytest.mark.parametrize("attributes, says", [
     ({"server_args": "probe -x", "flags": "NAMEINARGS"}, "NAMEINARGS must stand before server_args: xinetd crashes"),
+    ({"access_times": "22:00-6:00"}, "probe: xinetd drops a service whose access_times go over midnight"),
+    ({"max_time": "5m"}, "probe: xinetd does not know max_time, and runs the service without it"),
+    ({"pass": "listen_fds"}, "probe: xinetd does not know pass"),
     ({"protocol": "tcp6"}, "probe: xinetd opens no port for protocol = tcp6"),
     ({"flags": "IPv6"}, "probe: with flags = IPv6 xinetd takes IPv4 as well"),
     ({"bind": "/run/x", "port": None, "type": None}, "probe: xinetd has no Unix sockets and drops this service"),
