@@ -9,6 +9,7 @@ forges a sender could have us send more octets than he does; --reply-limit allow
 """
 
 import os
+from _random import Random  # all of the module random that we need, without the modules that it loads
 
 from daemons.kernel.serve import main
 from daemons.kernel.service import Event, Option, Service
@@ -159,8 +160,6 @@ def worded(data, charset):
 
 def chance(options, peer, now):
     """A function that draws numbers from 0 to below 1: others each time, or the same for a day or a client's day."""
-    # _random is all of the module random that we need, without the modules that it loads
-    from _random import Random
     seed = os.urandom(16)
     if options.choice != "random":
         client = peer.source if options.choice == "client" else ""

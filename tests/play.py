@@ -7,12 +7,13 @@ has said everything and half-closes.
 """
 
 import codecs
+import contextlib
 import glob
 import os
 
 from daemons.kernel.addresses import Address
 from daemons.kernel.datagrams import Packet
-from daemons.kernel.ends import End
+from daemons.kernel.ends import End, Late, Reset
 from daemons.kernel.limitsfile import LimitsFile
 from daemons.kernel.options import read
 from daemons.kernel.penalties import Penalty
@@ -109,8 +110,12 @@ def play(program, chunks, *, options=None, peer="192.0.2.7", made=(), now=NOON, 
     try:
         reason = program.talk(stream, options, *made) or "done"
         stream.close()
-    except End as end:
+    except (Reset, Late) as end:        # as the kernel parts: nothing more is said to these,
         reason = end.reason
+    except End as end:                  # and what was queued for the others still leaves
+        reason = end.reason
+        with contextlib.suppress(End):
+            stream.close()
     finally:
         for counts in own:
             counts.close()
@@ -144,7 +149,7 @@ class Dialogue:
             self.said.append(text.encode() + b"\r\n")
         elif mark in ("S: ", "S:"):
             self.heard += text.encode() + b"\r\n"
-        elif mark == "C> ":
+        elif mark in ("C> ", "C>"):
             self.said.append(codecs.escape_decode(text)[0])
         elif mark == "S> ":
             self.heard += codecs.escape_decode(text)[0]

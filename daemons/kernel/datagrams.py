@@ -66,6 +66,8 @@ class Datagrams:
         self.count = [0, 0, 0, 0]       # in, answered, ignored, refused
         self.proxies, self.wall = options.proxy_protocol, time.time
         self.restricted = any(rule is not None for rule in (options.only_from, options.no_access, options.access_times))
+        if self.port and not options.broadcast:     # a launcher's socket may; but a forged sender may be everybody
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 0)
         self.connected = _is_connected(sock)
         self.wildcard = _ask_for_destination(sock) if not self.connected else False
 

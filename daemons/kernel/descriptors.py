@@ -12,8 +12,10 @@ import stat
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NoReturn
 
 NULL = "/dev/null"
+LATER = 111             # exit status: try again later
 
 sheltered = False           # has it been done?
 errors: int | None = None   # where a person or a log collector reads us, None where that is the client
@@ -22,13 +24,33 @@ _rest = b""                 # the beginning of a complaint whose end is still to
 
 
 def shelter() -> None:
-    """Keep what we write by accident from the client.  Descriptor 0 stays until it has been looked at."""
-    global errors, reader, sheltered
+    """Keep what we write by accident from the client.  Descriptor 0 stays until it has been looked at.
+
+    Ends the process where that cannot be done, with a word only to a stderr that is no socket.
+    """
+    global errors
+    try:
+        _shelter()
+    except OSError as error:            # no descriptor left; a traceback would go to the client
+        if errors is None and (place := _identity(2)) and not stat.S_ISSOCK(place[0]):
+            errors = 2
+        give_up(error.strerror or str(error))
+
+
+def give_up(text: str) -> "NoReturn":
+    """End at once, where there is not even a log, with one line to the person who started us if there is one."""
+    if errors is not None:
+        os.write(errors, f"cannot begin: {text}\n".encode("utf-8", "backslashreplace"))
+    os._exit(LATER)
+
+
+def _shelter() -> None:
+    global errors, sheltered
     sheltered = True
     files = [_identity(fd) for fd in (0, 1, 2)]
     for file in files:
         if file is None:            # the kernel gives the lowest number that is free: the one that is missing
-            os.set_inheritable(os.open(NULL, os.O_RDWR), True)
+            os.set_inheritable(_null(), True)
     if files[1] and stat.S_ISSOCK(files[1][0]):
         silence(1)
     if files[2] and files[2] not in files[:2]:
@@ -62,9 +84,17 @@ def take_output() -> int:
 
 def silence(fd: int) -> None:
     """Put /dev/null on a descriptor."""
-    null = os.open(NULL, os.O_RDWR)
+    null = _null()
     os.dup2(null, fd)
     os.close(null)
+
+
+def _null() -> int:
+    """A new descriptor of /dev/null, or of an empty file without a name where there is none to be had."""
+    try:
+        return os.open(NULL, os.O_RDWR)
+    except OSError:                     # a root without devices, or nobody may write to this one
+        return os.memfd_create("null")
 
 
 def complaints() -> "Iterator[bytes]":
@@ -109,6 +139,9 @@ def _identity(fd: int) -> tuple[int, int, int] | None:
     return status.st_mode, status.st_dev, status.st_ino
 
 
-def _identity_of_null() -> tuple[int, int, int]:
-    status = os.stat(NULL)
+def _identity_of_null() -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(NULL)
+    except OSError:
+        return None
     return status.st_mode, status.st_dev, status.st_ino

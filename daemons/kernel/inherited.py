@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .service import Service
 
 FIRST = 3               # SD_LISTEN_FDS_START, sd_listen_fds(3)
+FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+TYPES = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
 OWN = "fd0-own"         # name of a descriptor that we bound ourselves and handed to ourselves over an exec
 
 CONNECTION, LISTENER, DATAGRAMS, PIPES, TERMINAL = "connection", "listener", "datagrams", "pipes", "terminal"
@@ -156,7 +158,10 @@ def standard_input(listen: list[tuple[str, int | None]] | None = None) -> Given 
 
 
 def kind_of(sock: socket.socket, name: str) -> Given:
-    """A socket by what the kernel says of it."""
+    """A socket by what the kernel says of it; raises Nothing for one that carries no conversation."""
+    if sock.family not in FAMILIES or sock.type not in TYPES:
+        raise Nothing(f"a socket of family {int(sock.family)} and type {int(sock.type)} carries no conversation; "
+                      "give us a stream or datagram socket of IPv4, IPv6 or Unix")
     if sock.type != socket.SOCK_DGRAM and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         return Given(CONNECTION, sock, name)
     standing.append(sock)
@@ -186,7 +191,10 @@ def callers_wait_at() -> list[socket.socket]:
                     kind_of(sock, "")
         except Nothing:                 # it has been said
             return standing
-        standard_input()
+        try:
+            standard_input()
+        except (Nothing, OSError):      # so has this, or it was that nothing can be opened any more
+            return standing
     return standing
 
 

@@ -10,6 +10,13 @@ def launch(name: str) -> None:
     gc.disable()                        # while importing it finds nothing to free: 1.6 of 22 ms
     descriptors.shelter()
     try:
+        _launch(name)
+    except Exception as error:          # whoever would have reported it broke too: no memory, most likely
+        descriptors.give_up(f"{type(error).__name__}: {error}")
+
+
+def _launch(name: str) -> None:
+    try:
         program = __import__(f"daemons.{name}", fromlist=["main"])
         gc.freeze()
         gc.enable()

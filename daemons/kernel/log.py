@@ -150,11 +150,13 @@ class _Log:
         now = time.monotonic()
         if now < self.next_try:
             return None
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock = None
         try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             sock.connect(self.path)
-        except OSError:
-            sock.close()
+        except OSError:                 # not there, or no descriptor left to ask with
+            if sock is not None:
+                sock.close()
             self.next_try = now + AGAIN
             return None
         self.sock = sock
@@ -303,12 +305,25 @@ def quoted(value: object) -> str:
     else:
         text = value if isinstance(value, str) else str(value)
     if not text.isprintable() or "\\" in text:
-        text = "".join(map(_visible, text))
-    if len(text) > LONGEST_VALUE:
+        signs = list(map(_visible, text))
+        text = "".join(signs)
+        if len(text) > LONGEST_VALUE:   # cut between signs: half an escape could not be read back
+            text = f"{_first(signs, LONGEST_VALUE)}...({len(text)})"
+    elif len(text) > LONGEST_VALUE:
         text = f"{text[:LONGEST_VALUE]}...({len(text)})"
     if text == "" or " " in text or '"' in text or "=" in text:
         return '"' + text.replace('"', '\\"') + '"'
     return text
+
+
+def _first(signs: list[str], most: int) -> str:
+    """As many of these as have `most` characters together."""
+    size = 0
+    for number, sign in enumerate(signs):
+        size += len(sign)
+        if size > most:
+            return "".join(signs[:number])
+    return "".join(signs)
 
 
 def _visible(char: str) -> str:

@@ -45,6 +45,7 @@ def main(service: Service, talk: Talk | None = None, answer: Answer | None = Non
     """
     if not descriptors.sheltered:
         descriptors.shelter()
+    _take_signals()
     log.start(service.name, service.facility, events=service.events)
     try:
         status = _main(service, talk, answer, setup, run)
@@ -59,6 +60,12 @@ def main(service: Service, talk: Talk | None = None, answer: Answer | None = Non
     if status:
         refuse_callers(b"" if status == MISUSE or _speechless else service.busy)
     leave(status)
+
+
+def _take_signals() -> None:
+    """Undo what a careless parent left: a server that cannot be told to end, or whose children vanish unasked."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _main(service: Service, talk: Talk | None, answer: Answer | None, setup: Setup | None, run: Run | None) -> int:

@@ -133,6 +133,7 @@ class Workers:
         for fd in (self.news, self.deaths, waker):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        self.lifeline, self.held = os.pipe()    # nobody writes here; its end is our own
         for number in ENDING:
             signal.signal(number, self._told)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -200,6 +201,12 @@ class Workers:
     def _tell_outdated(self) -> None:
         os.write(self.pen, b"%d " % self.activity.mine)
 
+    def _orphaned(self, loop: Loop) -> None:
+        """In a worker: whoever would pass orders on was killed, and nobody else knows that we hold the port."""
+        loop.watch.unregister(self.lifeline)
+        log.event("warning", text="the process over this worker is gone; it ends too")
+        os.kill(os.getpid(), signal.SIGTERM)
+
     def _fork(self, place: int) -> None:
         if self.program.tls is not None:
             self.program.tls.refresh()
@@ -217,6 +224,8 @@ class Workers:
                 from . import sandbox
                 sandbox.confine(self.program, self.given)
             loop = Loop(self.program, self.given, self.activity, outdated=self._tell_outdated)
+            os.close(self.held)
+            loop.on(self.lifeline, lambda: self._orphaned(loop))
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             status = ANEW if loop.run() == REPLACED else 0
             loop.summary()

@@ -19,6 +19,7 @@ from tests.live.launchers import ROOT, Xinetd
 # Programs that only tests start.  The last two never come to their own first line.
 PROBES = {
     "probed": Path(__file__).with_name("probed.py").read_text(),
+    "weakd": (ROOT / "tests/hostile/weakd.py").read_text(),
     "logind": Path(__file__).with_name("logind.py").read_text(),
     "escaped": Path(__file__).parents[1].joinpath("hostile/escaped.py").read_text(),
     "starttlsd": Path(__file__).with_name("starttlsd.py").read_text(),
