@@ -143,8 +143,8 @@ class Workers:
         for place in range(self.program.options.processes):
             self._fork(place)
         watch = poll()
-        for fd in (self.news, self.deaths, *([] if descriptors.reader is None else [descriptors.reader])):
-            watch.register(fd, POLLIN)
+        watch.register(self.news, POLLIN)
+        watch.register(self.deaths, POLLIN)
         while self.pids:
             for fd, _ in watch.poll():
                 if fd == self.deaths:
