@@ -47,7 +47,8 @@ def at_the_door(program: Program) -> Callable[[Address], str | None] | None:
 class Loop:
     """Serves everything given until told to stop, or until idle where a launcher would start us again."""
 
-    def __init__(self, program: Program, given: list[Given], activity: "Activity | None" = None) -> None:
+    def __init__(self, program: Program, given: list[Given], activity: "Activity | None" = None,
+                 outdated: Callable[[], object] = lambda: None) -> None:
         self.program, self.options = program, program.options
         self.listeners = [one for one in given if one.kind == "listener"]
         self.datagrams = [Datagrams(one.sock, program.answer, self.options, *program.made, shared=program.limits)
@@ -62,7 +63,7 @@ class Loop:
         self.stopping, self.paused_until, self.last = "", 0.0, time.monotonic()
         self.served, self.began = 0, self.last
         self.next_summary = self.last + SUMMARY
-        self.activity = activity
+        self.activity, self.outdated = activity, outdated
         self.here: Transport | None = None      # the conversation that this very thread holds, in a child or one by one
         self.watch, self.accepting = poll(), False
         self.act: dict[int, Callable[[], object]] = {}
@@ -113,6 +114,7 @@ class Loop:
             if self.program.replaced is not None and (path := self.program.replaced()):
                 log.event("replaced", file=path)
                 self.stopping = REPLACED
+                self.outdated()
                 break
             for fd, _ in ready:
                 self.act[fd]()

@@ -77,7 +77,8 @@ def rules(program: Program, given: list[Given]) -> Rules:
 def files(program: Program) -> list[str]:
     """The files that it may read and that others may replace while it runs."""
     options = program.options
-    found = [*paths(options, program.service.reads), *options.learnt, *paths(options, READ_AGAIN), "/etc/localtime"]
+    alone = [path for path in paths(options, READ_AGAIN) if _with_folder(path) == path]     # else what comes is allowed
+    found = [*paths(options, program.service.reads), *options.learnt, *alone, "/etc/localtime"]
     return [*found, *RESOLVER] if _resolves(options, needs(program)) else found
 
 

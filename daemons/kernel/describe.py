@@ -159,6 +159,9 @@ def _sandbox(service: Service, each: bool) -> list[str]:
         "# system calls", "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
         "SystemCallFilter=~@privileged @resources @setuid @chown @keyring @memlock @timer @pkey @ipc @aio",
         "# of what that took away, a pipe is needed: signals wake the program through one",
-        "SystemCallFilter=pipe pipe2", "SystemCallErrorNumber=EPERM",
+        "SystemCallFilter=pipe pipe2",
+        "# and the program closes itself in once more, in what its options leave it to do",
+        "SystemCallFilter=landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp",
+        "SystemCallErrorNumber=EPERM",
         "# resources", "LimitNOFILE=8192", "LimitCORE=0",
     ]

@@ -5,6 +5,7 @@ import signal
 import struct
 import sys
 import time
+from select import POLLIN, poll
 
 from . import descriptors, limits, log, privileges
 from .accepting import ENDING, REPLACED, Loop
@@ -128,27 +129,54 @@ class Workers:
         self.stopping, self.served = "", 0
         self.activity = Activity(program.options.processes)
         self.lifeline, self.held = os.pipe()    # nobody writes here; its end is our own
+        self.news, self.pen = os.pipe()         # a worker that will not accept any more writes its place here
+        self.deaths, waker = os.pipe()
+        for fd in (self.news, self.deaths, waker):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         for number in ENDING:
             signal.signal(number, self._told)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def run(self) -> str:
         """Keep them all running; returns the word for why they ended."""
         for place in range(self.program.options.processes):
             self._fork(place)
+        watch = poll()
+        for fd in (self.news, self.deaths, *([] if descriptors.reader is None else [descriptors.reader])):
+            watch.register(fd, POLLIN)
         while self.pids:
-            pid, status = os.wait()
-            worker = self.pids.pop(pid, None)
+            for fd, _ in watch.poll():
+                if fd == self.deaths:
+                    os.read(fd, 4096)
+                elif fd == self.news:
+                    self._outdated(os.read(fd, 4096))
             log.complaints()
-            if worker is not None:
-                self._ended(*worker, pid, status)
+            self._reap()
         self.served = self.activity.served()
         return self.stopping or "idle"
 
-    def _ended(self, place: int, began: float, pid: int, status: int) -> None:
-        anew = os.WIFEXITED(status) and os.WEXITSTATUS(status) == ANEW
-        if anew and not self.closed and not self.stopping:      # it has our sandbox: we must go as well
+    def _outdated(self, places: bytes) -> None:
+        """These finish what they have and accept no more: others take their places, or we go too, being like them."""
+        if not self.closed and not self.stopping:
             self._stop(REPLACED, signal.SIGTERM)
-        if status and not anew:
+        if not self.stopping:
+            for place in places.split():
+                self._fork(int(place))
+
+    def _reap(self) -> None:
+        while self.pids:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            worker = self.pids.pop(pid, None)
+            if worker is not None:
+                self._ended(*worker, pid, status)
+
+    def _ended(self, place: int, began: float, pid: int, status: int) -> None:
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == ANEW:
+            return                      # its place was taken long ago
+        if status:
             log.event("crash", pid=pid, status=how_it_died(status))
             if time.monotonic() - began < RESTART_PAUSE:
                 time.sleep(RESTART_PAUSE)       # whatever kills it at once must not make us spin
@@ -176,7 +204,12 @@ class Workers:
         log.event("warning", text="the process over this worker is gone; it ends too")
         os.kill(os.getpid(), signal.SIGTERM)
 
+    def _tell_outdated(self) -> None:
+        os.write(self.pen, b"%d " % self.activity.mine)
+
     def _fork(self, place: int) -> None:
+        if self.program.tls is not None:
+            self.program.tls.refresh()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         pid = os.fork() if not self.stopping else -1    # from here on nobody can be told and leave a child untold
         if pid:
@@ -190,7 +223,7 @@ class Workers:
             if self.closed:
                 from . import sandbox
                 sandbox.confine(self.program, self.given)
-            loop = Loop(self.program, self.given, self.activity)
+            loop = Loop(self.program, self.given, self.activity, outdated=self._tell_outdated)
             os.close(self.held)
             loop.on(self.lifeline, lambda: self._orphaned(loop))
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

@@ -311,6 +311,18 @@ def test_a_file_that_was_replaced_is_read_by_a_server_that_is_kept(options, tmp_
     assert not texts(log, "crash")
 
 
+@pytest.mark.parametrize("options", [["--model=thread"], ["--model=fork"]], ids=" ".join)
+def test_nobody_waits_for_conversations_of_before_a_file_was_replaced(options, tmp_path, log):
+    banner = tmp_path / "banner"
+    banner.write_text("first\n")
+    with by_hand(log, "fingerd", f"--banner={banner}", *options) as host, clients.connect(host.address) as before:
+        log.wait_for(r"\bopen ")
+        replace(banner, "second\n")
+        machine.until(lambda: clients.converse(host.address, b"x\r\n").startswith(b"second"), what="the new file")
+        assert clients.exchange(before, b"x\r\n"), "who was here before is served to the end"
+    assert not texts(log, "crash")
+
+
 @pytest.mark.parametrize("options", [[], ["--processes=2"]])
 def test_a_launched_server_leaves_when_a_file_was_replaced(options, tmp_path, log):
     banner = tmp_path / "banner"

@@ -31,4 +31,4 @@ done
 # without bpf, IPAddressDeny= would have no effect and say nothing about it
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn -q -D "$root" -b -M "$name" --register=no --keep-unit \
     --private-network --link-journal=no --console=pipe --resolv-conf=off --timezone=off \
-    --system-call-filter='bpf @keyring' "$@" -- systemd.unit=basic.target systemd.log_target=journal
+    --system-call-filter='bpf @keyring landlock_create_ruleset landlock_add_rule landlock_restrict_self' "$@" -- systemd.unit=basic.target systemd.log_target=journal

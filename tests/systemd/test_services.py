@@ -100,6 +100,15 @@ def test_identd_knows_whose_a_connection_is_though_it_has_no_network(box):
         assert re.search(rb" : USERID : [^:]+ : ?root\r\n$", clients.exchange(sock, query))
 
 
+@pytest.mark.parametrize("service", SERVICES, **NAMED)
+def test_it_can_close_itself_in_once_more(box, service):
+    unit = f"fd0-{service.name}.service"
+    box.run("systemctl", "restart", unit)
+    lines = box.journal("-u", unit)
+    assert " sandbox=" in [line for line in lines if line.startswith("start ")][-1]
+    assert not [line for line in lines if line.startswith("unprotected ") and "refused" in line]
+
+
 # ------------------------------------------------------------------ bursts, deaths and mistakes
 
 @pytest.mark.parametrize("unit", ["fd0-fingerd", "fd0-fingerd-each"])
