@@ -25,8 +25,8 @@ WRITERS = [service.name for service in programs.services() if service.writes and
 
 
 @contextlib.contextmanager
-def served(name, *options, prefix=(), argv=installed.argv, kind="stream"):
-    """(host, log) of a server, which must end without a crash, and in good time."""
+def served(name, *options, prefix=(), argv=installed.argv, kind="stream", may=frozenset()):
+    """(host, log) of a server, which must end well, and never have logged what it should not, but what it `may`."""
     arguments = kit.starter(name).arguments if name in kit.STREAMS else []
     with devlog.LogSocket() as log:
         command = argv(name, f"--log={log.path}", kit.no_options(), *arguments, *options)
@@ -35,7 +35,7 @@ def served(name, *options, prefix=(), argv=installed.argv, kind="stream"):
             os.kill(host.pid, signal.SIGTERM)
             assert host.wait() == 0
         events = [loglines.parse(record.text) for record in log.records]
-        assert not {"crash", "stderr", "misuse"} & {event for event, _ in events}, events
+        assert not ({"crash", "stderr", "misuse"} - may) & {event for event, _ in events}, events
         opened = [values["session"] for event, values in events if event == "open"]
         assert sorted(opened) == sorted(values["session"] for event, values in events if event == "close")
 
@@ -89,7 +89,8 @@ def test_no_process_and_no_thread_to_be_had(name, model):
 
 @kit.streams
 def test_hardly_any_memory(name):
-    with served(name, "--timeout=20") as (host, log):
+    # one conversation may break for want of memory, as its MemoryError says; the server may not
+    with served(name, "--timeout=20", may={"crash"}) as (host, log):
         still_serves(host, name)
         unlimited = resource.prlimit(host.pid, resource.RLIMIT_AS)
         serving = procfs.tree(host.pid)
