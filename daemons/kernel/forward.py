@@ -71,7 +71,5 @@ def behind(prepare: Callable[[Stream], None], server: Command, idle: float) -> W
 
 
 def _stream(sock: socket.socket, idle: float) -> Stream:
-    def say(name: str, *, session: str, **values: object) -> None:
-        log.event(name, **values)       # the super-server's lines tell services apart, not sessions
-
-    return Stream(SocketTransport(sock), patience=idle, peer=peer_of(sock), local=local_of(sock), log=say)
+    return Stream(SocketTransport(sock), patience=idle, peer=peer_of(sock), local=local_of(sock), log=log.event,
+                  session=os.urandom(4).hex())

@@ -277,7 +277,8 @@ def test_a_bad_condition_is_no_trouble_or_one_clear_line(stack, name, condition,
 
 
 NOT_OURS = re.compile(rb"error while loading|Fatal Python error|ImportError: lib|^MemoryError|Python runtime state|"
-                      rb"frozen importlib|init_import_site|could not find platform", re.MULTILINE)
+                      rb"frozen importlib|init_import_site|could not find platform|"
+                      rb"Python path configuration", re.MULTILINE)
 
 
 @pytest.mark.parametrize("limit", [*(f"--nofile={number}:{number}" for number in range(4, 14)),

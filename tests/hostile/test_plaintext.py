@@ -1,6 +1,6 @@
 """Plaintext before TLS: nothing that was said in the clear is obeyed, answered or remembered after an upgrade.
 
-Every program that declares `upgrades` is tried.  It owes a file tests/dialogues/NAME/SOMETHING.starttls, a dialogue whose
+Every program that declares `upgrades` is tried.  It owes a file tests/dialogues/NAME/SOMETHING.starttls, whose
 `C:` lines lead to the upgrade; the last is its command.  What is said under TLS are the program's other dialogues.
 The measure is an honest client, whose answers under TLS must be the attacker's, octet by octet.
 """
@@ -134,7 +134,7 @@ def test_so_it_is_over_a_real_connection(authority, model):
             assert b"eve" not in heard
             with authority.client().wrap_socket(sock, server_hostname="localhost") as secure:
                 assert clients_lines(secure, b"WHO\r\nQUIT\r\n") == b"250 nobody, secure\r\n221 bye\r\n"
-        log_.wait_for(" close .*reason=quit")
+            log_.wait_for(" close .*reason=quit")
 
 
 def clients_lines(sock, said):

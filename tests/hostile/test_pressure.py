@@ -25,8 +25,8 @@ WRITERS = [service.name for service in programs.services() if service.writes and
 
 
 @contextlib.contextmanager
-def served(name, *options, prefix=(), argv=installed.argv, kind="stream"):
-    """(host, log) of a server, which must end without a crash, and in good time."""
+def served(name, *options, prefix=(), argv=installed.argv, kind="stream", may=frozenset()):
+    """(host, log) of a server, which must end well, and never have logged what it should not, but what it `may`."""
     arguments = kit.starter(name).arguments if name in kit.STREAMS else []
     with devlog.LogSocket() as log:
         command = argv(name, f"--log={log.path}", kit.no_options(), *arguments, *options)
@@ -35,7 +35,7 @@ def served(name, *options, prefix=(), argv=installed.argv, kind="stream"):
             os.kill(host.pid, signal.SIGTERM)
             assert host.wait() == 0
         events = [loglines.parse(record.text) for record in log.records]
-        assert not {"crash", "stderr", "misuse"} & {event for event, _ in events}, events
+        assert not ({"crash", "stderr", "misuse"} - may) & {event for event, _ in events}, events
         opened = [values["session"] for event, values in events if event == "open"]
         assert sorted(opened) == sorted(values["session"] for event, values in events if event == "close")
 
@@ -89,16 +89,21 @@ def test_no_process_and_no_thread_to_be_had(name, model):
 
 @kit.streams
 def test_hardly_any_memory(name):
-    with served(name, "--timeout=20") as (host, log):
+    # one conversation may break for want of memory, as its MemoryError says; the server may not
+    with served(name, "--timeout=20", may={"crash"}) as (host, log):
         still_serves(host, name)
-        with open(f"/proc/{host.pid}/statm") as file:
-            size = int(file.read().split()[0]) * resource.getpagesize()
         unlimited = resource.prlimit(host.pid, resource.RLIMIT_AS)
-        resource.prlimit(host.pid, resource.RLIMIT_AS, (size + (1 << 19), unlimited[1]))
+        serving = procfs.tree(host.pid)
+        for pid in serving:
+            with open(f"/proc/{pid}/statm") as file:
+                size = int(file.read().split()[0]) * resource.getpagesize()
+            resource.prlimit(pid, resource.RLIMIT_AS, (size + (1 << 19), unlimited[1]))
         with contextlib.ExitStack() as stack:
             crowd(stack, host, b"x" * 4000)
         machine.until(lambda: log.records, what="a word")
-        resource.prlimit(host.pid, resource.RLIMIT_AS, unlimited)
+        for pid in serving:
+            with contextlib.suppress(ProcessLookupError):       # a conversation that is over
+                resource.prlimit(pid, resource.RLIMIT_AS, unlimited)
         still_serves(host, name)
 
 
@@ -129,10 +134,15 @@ def test_hostile_datagrams_leave_nothing_behind(name):
 
         attack(3000)
         log.wait_for(" packet ")
-        before, memory = (len(procfs.tree(host.pid)), procfs.descriptors(host.pid)), procfs.pss(host.pid)
+        before, memory = held(host.pid), procfs.pss(host.pid)
         attack(6000)
-        assert (len(procfs.tree(host.pid)), procfs.descriptors(host.pid)) == before
+        assert held(host.pid) == before
         assert procfs.pss(host.pid) <= memory + GROWTH
+
+
+def held(pid):
+    """Processes and descriptors that a server has."""
+    return len(procfs.tree(pid)), sum(map(procfs.descriptors, procfs.tree(pid)))
 
 
 # -- who writes --
