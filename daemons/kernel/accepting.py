@@ -27,7 +27,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .standing import Activity
 
+SPARE = 16              # descriptors that no new conversation may take: those who are here open files as well
 PAUSE = 1.0             # seconds without accepting after the machine ran out of something
+LOOK = 0.1              # seconds between looks whether a descriptor is free again
 BATCH = 32              # connections taken from one listener before others get their turn
 LAST_WORDS = 1.0        # seconds in which conversations that were cut may still log their end
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)     # signals that tell us to finish and leave
@@ -68,6 +70,8 @@ class Loop:
         self.watch, self.accepting = poll(), False
         self.act: dict[int, Callable[[], object]] = {}
         self.waker = self._wake_on_signals()
+        most = os.sysconf("SC_OPEN_MAX")        # RLIMIT_NOFILE
+        self.room = most - min(SPARE, most // 4) if most > 0 else math.inf
         self.model: Model = MODELS[self.options.model or program.service.model](self)
 
     # -- signals --
@@ -133,7 +137,7 @@ class Loop:
     def _accept_or_not(self) -> None:
         """Watch the listeners while there is room for one more conversation and nothing is short."""
         if self.paused_until and time.monotonic() >= self.paused_until:
-            self.paused_until = 0.0
+            self.paused_until = 0.0 if self._has_room() else time.monotonic() + LOOK
         wanted = self.model.active() < self.options.max and not self.paused_until
         if wanted != self.accepting:
             self.accepting = wanted
@@ -142,6 +146,15 @@ class Loop:
                     self.watch.register(one.sock, POLLIN)
                 else:
                     self.watch.unregister(one.sock)
+
+    def _has_room(self) -> bool:
+        """Is a descriptor free that is none of the spare ones?  The kernel gives the lowest."""
+        try:
+            fd = os.dup(self.waker)
+        except OSError:
+            return False
+        os.close(fd)
+        return fd < self.room
 
     def _settle_log(self) -> None:
         """While log lines wait for a slow syslogd, let its socket wake us too; for one that is gone, the clock."""
@@ -201,7 +214,11 @@ class Loop:
                     self._pause(error)
                     return
                 continue                # that peer is gone again (ECONNABORTED and the like)
+            number = sock.fileno()
             self._begin(sock, address(name) if name else peer_of(sock) or address(""))
+            if number >= self.room:
+                self._pause(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), LOOK)
+                return
 
     def _begin(self, sock: socket.socket, peer: Address) -> None:
         why = self.refusal(peer) if self.refusal is not None else None
@@ -251,9 +268,9 @@ class Loop:
         finally:
             sock.close()
 
-    def _pause(self, error: BaseException) -> None:
+    def _pause(self, error: BaseException, seconds: float = PAUSE) -> None:
         """Nothing is gained by accepting what cannot be served: wait a little, and say so."""
-        self.paused_until = time.monotonic() + PAUSE
+        self.paused_until = time.monotonic() + seconds
         if self.tell("pressure"):
             log.event("pressure", why=str(error))
 

@@ -78,13 +78,16 @@ def test_no_process_and_no_thread_to_be_had(name, model):
     uid = anybody.random_uid()
     prefix = [machine.program("prlimit", "util-linux"), "--nproc=4:4", "--", *anybody.as_user(uid)]
     with served(name, f"--model={model}", "--timeout=20", prefix=prefix, argv=anybody.argv) as (host, log):
-        held = len(procfs.tree(host.pid))
+        still_serves(host, name)
+        log.wait_for(" close ")
+        machine.until(lambda: len(procfs.tree(host.pid)) <= 2, what="nobody but those who wait")
+        alone = len(procfs.tree(host.pid))
         with contextlib.ExitStack() as stack:
             crowd(stack, host)
             log.wait_for(" (open|refused) ")
             assert len(procfs.tree(host.pid)) <= 5
         still_serves(host, name)
-        machine.until(lambda: len(procfs.tree(host.pid)) == held, what="the end of every child")
+        machine.until(lambda: len(procfs.tree(host.pid)) == alone, what="the end of every child")
 
 
 @kit.streams
