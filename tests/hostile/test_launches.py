@@ -119,7 +119,7 @@ def on_connection(launched, data):
     launched.start(stdin=server, stdout=server, stderr=server)
     server.close()
     heard = b""
-    with contextlib.suppress(BrokenPipeError):          # who does not begin reads nothing
+    with contextlib.suppress(OSError):                  # who does not begin reads nothing, and may be gone
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
     with contextlib.suppress(ConnectionResetError):
