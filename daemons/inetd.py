@@ -177,11 +177,25 @@ class Maker:
             program = sys.executable            # whole, as a Python finds its library by its argv[0]
             arguments = [program, "-I", "-S", "-c", START.format(LIBRARY, entry.internal), *entry.server_args]
             user = user or (NOBODY if os.geteuid() == 0 else "")
+        elif (entry.tls or entry.proxy_protocol) and not is_ours(entry.server):
+            work = self._behind(entry)
         return spawn.command(
             program, arguments + _options_for_ours(entry), user=user, group=entry.group, env=entry.env,
             passenv=entry.passenv, umask=entry.umask, nice=entry.nice, rlimits=entry.rlimits,
             keeps_errors=entry.stderr == "log", all_groups=entry.groups, passes=frozenset(entry.passes),
             fd_name=entry.id if entry.wait else "connection", work=work)
+
+    def _behind(self, entry):
+        """The work of standing before a server of somebody else's: a proxy's header and TLS are for us to read."""
+        from daemons.kernel import forward, front
+        if entry.wait:
+            raise ValueError(f"{'tls' if entry.tls else 'proxy_protocol'} needs wait = no, or a server of fd0's own")
+        try:
+            prepare = front.front(entry.id, ",".join(entry.proxy_protocol or ()), entry.tls_cert, entry.tls_key)
+        except Misuse as error:
+            raise ValueError(str(error)) from None
+        server = spawn.Command(entry.server, entry.argv, {}, keeps_errors=entry.stderr == "log")
+        return forward.behind(prepare, server, self.options.redirect_idle)
 
     def _checks(self, entry):
         """libwrap, as Debian's xinetd asks it for every service that does not say NOLIBWRAP."""
@@ -244,16 +258,15 @@ class Wrapped:
 
 
 def _options_for_ours(entry):
-    """What a program of fd0's does itself, as its options; raises ValueError where the server is none."""
+    """What a program of fd0's does itself, as its options."""
     wanted = []
+    if not entry.internal and not is_ours(entry.server):
+        return wanted
     if entry.tls:
         wanted += ["--tls=implicit", f"--tls-cert={entry.tls_cert}"]
         wanted += [f"--tls-key={entry.tls_key}"] if entry.tls_key else []
     if entry.proxy_protocol:
         wanted.append(f"--proxy-protocol={','.join(entry.proxy_protocol)}")
-    if wanted and not entry.internal and not is_ours(entry.server):
-        raise ValueError(f"{'tls' if entry.tls else 'proxy_protocol'} needs a server that is a program of fd0's: "
-                         f"{entry.server} is none")
     return wanted
 
 

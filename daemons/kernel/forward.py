@@ -1,4 +1,4 @@
-"""A caller's conversation carried on to somebody else: to another host, or to a server behind a wrapping.
+"""A caller's conversation carried on: to another host, or to a server that knows nothing of what is before it.
 
 Both are the work of a process of the caller's own (spawn.Command.work).
 """
@@ -7,13 +7,14 @@ import os
 import socket
 from collections.abc import Callable
 
+from . import log
 from .addresses import local_of, peer_of
 from .dial import call
 from .ends import End
 from .pump import pump
-from .spawn import Command, Tell, Work, become_server
+from .spawn import Command, Tell, Work, become_server, callers
 from .stream import Stream
-from .transport import SocketTransport, Transport
+from .transport import SocketTransport
 
 CONNECTING = 30.0       # seconds for all addresses of a name together
 
@@ -35,23 +36,34 @@ def to(host: str, port: int, idle: float) -> Work:
     return work
 
 
-def behind(wrap: Callable[[Transport], Transport], server: Command, idle: float) -> Work:
-    """The work of starting `server`, which knows nothing of it, behind what `wrap` makes of the caller's transport.
+def behind(prepare: Callable[[Stream], None], server: Command, idle: float) -> Work:
+    """The work of starting `server`, which knows nothing of it, for a caller whom `prepare` has let through.
 
     The server has one end of a pair of Unix sockets on descriptor 0; who calls, its environment tells.
     """
     def work(sock: socket.socket, tell: Tell) -> int:
+        caller = _stream(sock, idle)
+        before = caller.peer
+        try:
+            prepare(caller)
+        except End as end:
+            log.event("refused", from_=caller.peer, why=f"{end.reason}: {end}")
+            caller.cut_off()
+            return 0
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             ours.close()
             sock.close()
+            if caller.peer is not before:       # a proxy told us who it is
+                os.environ.update(callers(caller.peer, caller.local, 1))
             become_server(server, theirs)
         theirs.close()
-        peer, local = peer_of(sock), local_of(sock)
         inner = _stream(ours, idle)
         try:
-            pump(Stream(wrap(SocketTransport(sock)), patience=idle, peer=peer, local=local), inner, idle=idle)
+            pump(caller, inner, idle=idle)
+        except End:                     # the caller broke it off, or neither moves
+            caller.cut_off()
         finally:
             inner.cut_off()
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -59,4 +71,5 @@ def behind(wrap: Callable[[Transport], Transport], server: Command, idle: float)
 
 
 def _stream(sock: socket.socket, idle: float) -> Stream:
-    return Stream(SocketTransport(sock), patience=idle, peer=peer_of(sock), local=local_of(sock))
+    return Stream(SocketTransport(sock), patience=idle, peer=peer_of(sock), local=local_of(sock), log=log.event,
+                  session=os.urandom(4).hex())

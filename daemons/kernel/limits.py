@@ -106,7 +106,8 @@ class Shared:
     def rehearsal(self) -> "Shared":
         """The same on a table of its own, where nobody is turned away: for conversations with ourselves."""
         from .limitsfile import LimitsFile
-        return Shared(self.spare or LimitsFile(), self.group, MOST, MOST if self.most else 0, MOST if self.rate else 0, self.present)
+        return Shared(self.spare or LimitsFile(), self.group, MOST, MOST if self.most else 0,
+                      MOST if self.rate else 0, self.present)
 
     def enter(self, source: str) -> "Hold | None":
         """Count a conversation in; returns what counts it out, if that is to be done.  Raises Crowded."""

@@ -128,12 +128,12 @@ class Workers:
         self.pids: dict[int, tuple[int, float]] = {}        # place and beginning by process
         self.stopping, self.served = "", 0
         self.activity = Activity(program.options.processes)
-        self.lifeline, self.held = os.pipe()    # nobody writes here; its end is our own
         self.news, self.pen = os.pipe()         # a worker that will not accept any more writes its place here
         self.deaths, waker = os.pipe()
         for fd in (self.news, self.deaths, waker):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        self.lifeline, self.held = os.pipe()    # nobody writes here; its end is our own
         for number in ENDING:
             signal.signal(number, self._told)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -143,8 +143,8 @@ class Workers:
         for place in range(self.program.options.processes):
             self._fork(place)
         watch = poll()
-        for fd in (self.news, self.deaths, *([] if descriptors.reader is None else [descriptors.reader])):
-            watch.register(fd, POLLIN)
+        watch.register(self.news, POLLIN)
+        watch.register(self.deaths, POLLIN)
         while self.pids:
             for fd, _ in watch.poll():
                 if fd == self.deaths:
@@ -198,14 +198,14 @@ class Workers:
             except ProcessLookupError:          # waited for just now
                 continue
 
+    def _tell_outdated(self) -> None:
+        os.write(self.pen, b"%d " % self.activity.mine)
+
     def _orphaned(self, loop: Loop) -> None:
         """In a worker: whoever would pass orders on was killed, and nobody else knows that we hold the port."""
         loop.watch.unregister(self.lifeline)
         log.event("warning", text="the process over this worker is gone; it ends too")
         os.kill(os.getpid(), signal.SIGTERM)
-
-    def _tell_outdated(self) -> None:
-        os.write(self.pen, b"%d " % self.activity.mine)
 
     def _fork(self, place: int) -> None:
         if self.program.tls is not None:

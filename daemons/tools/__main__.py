@@ -16,17 +16,17 @@ LATER = 111             # exit status: something is missing now; try again later
 
 COMMANDS = {"list": "the programs, their ports and RFCs",
             "up": "run services at loopback ports, to try them",
-            "check": "what is wrong with xinetd.d files and option files",
-            "limits": "who is here, whose logins fail, who was refused",
-            "convert": "service files of one launcher as those of another",
             "enable": "put a service in place under xinetd, systemd or inetd",
             "disable": "take away what enable put in place",
+            "check": "what is wrong with xinetd.d files and option files",
             "why": "whether an address may talk to a program, and by which rule",
+            "limits": "who is here, whose logins fail, who was refused",
+            "cert": "keys and certificates for TLS",
+            "convert": "service files of one launcher as those of another",
             "units": "print or write xinetd.d files and systemd units",
             "manual": "write the manual pages",
             "completion": "print what a shell needs to complete fd0's arguments",
-            "stubs": "write the files that launchers start",
-            "cert": "keys and certificates for TLS"}
+            "stubs": "write the files that launchers start"}
 
 
 def main(arguments=None):
@@ -74,7 +74,7 @@ def _fail(command, why, status):
 def _help():
     print("fd0: small network daemons, launched when somebody calls\n\nusage: fd0 COMMAND [ARGUMENT ...]\n")
     for name, about in COMMANDS.items():
-        print(f"  {name:8} {about}")
+        print(f"  {name:10} {about}")
     print("\n`fd0 COMMAND --help` tells more; `fd0 up` is the quickest way to see something.\n"
           "Exit status: 0 done, 100 something is wrong with what was asked, 111 try again later.")
     return 0

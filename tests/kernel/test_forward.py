@@ -20,6 +20,10 @@ class Shouting(SocketTransport):
         return super().offer(bytes(data).lower())
 
 
+def shout(stream):
+    stream.upgrade(lambda beneath: Shouting(beneath.sock))
+
+
 @pytest.fixture
 def through():
     """A function that starts a command behind Shouting; returns our end of the caller's connection, and the process."""
@@ -29,7 +33,7 @@ def through():
     def started(*argv):
         server = spawn.Command(argv[0], list(argv), {})
         command = spawn.Command("behind", ["behind"], {"REMOTE_HOST": "192.0.2.1"},
-                                work=forward.behind(lambda beneath: Shouting(beneath.sock), server, 10.0))
+                                work=forward.behind(shout, server, 10.0))
         ours, theirs = socket.socketpair()
         ours.settimeout(10)
         pids.append(spawn.spawn(command, theirs, {"PROTO": "TCP"}, None, print))

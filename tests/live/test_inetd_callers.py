@@ -1,5 +1,6 @@
 """Who our inetd lets in, what it says to callers itself, and where it carries them."""
 
+import contextlib
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import Authority
 from tests.live import clients, inetds, machine
 from tests.live.inetds import HOST, LISTENER, Inetd, asked, pythonic, said_and_heard, service
 
@@ -471,8 +473,42 @@ def test_our_programs_get_tls_and_proxy_as_options(address, folder, attributes, 
     stub.chmod(0o755)
     with Inetd(service("ours", address, stub, "-x", **attributes), *OPEN):
         assert asked(address) == f"-x {options}\n"
-    done = inetds.run(service("foreign", address, "/bin/cat", **attributes), "--check")
-    assert done.returncode == 100 and "needs a server that is a program of fd0's: /bin/cat is none" in done.stdout
+
+
+def test_a_server_of_somebody_elses_is_behind_our_tls(address, folder):
+    authority = Authority(folder)
+    certificate, key = authority.pair("localhost")
+    text = service("cat", address, "/bin/cat", tls="yes", tls_cert=certificate, tls_key=key)
+    with Inetd(text, *OPEN) as inetd:
+        with clients.connect(address) as sock, authority.client().wrap_socket(sock, server_hostname="localhost") as tls:
+            tls.sendall(b"hello\n")
+            assert tls.recv(100) == b"hello\n"
+        assert clients.converse(address, b"hello\n") != b"hello\n"
+        inetd.log.wait_for(r"refused from=.* why=\"tls: ")
+
+
+def test_a_server_of_somebody_elses_is_told_what_a_proxy_says(address, other, folder):
+    script = folder / "who"
+    script.write_text("#!/bin/sh\nread line; echo $REMOTE_HOST $line\n")
+    script.chmod(0o755)
+    text = service("near", address, script, proxy_protocol="127.0.0.0/8") + service(
+        "far", other, script, proxy_protocol="192.0.2.0/24")
+    header = b"PROXY TCP4 198.51.100.7 192.0.2.1 4000 25\r\n"
+    with Inetd(text, *OPEN) as inetd:
+        assert clients.converse(address, header + b"hello\n") == b"198.51.100.7 hello\n"
+        assert clients.converse(address, b"hello\n") == b""
+        inetd.log.wait_for(r"refused from=.* why=\"proxy: ")
+        with contextlib.suppress(ConnectionResetError):         # nothing of it was read
+            assert clients.converse(other, header + b"hello\n") == b""
+        inetd.log.wait_for(r"refused from=.* why=\"denied: proxy-network")
+
+
+@pytest.mark.parametrize("attributes, complaint", [
+    ({"tls": "yes", "tls_cert": "/nonexistent"}, "/nonexistent"),
+    ({"tls": "yes", "tls_cert": "/c", "wait": "yes"}, "tls needs wait = no")])
+def test_what_cannot_stand_before_a_server_is_said(address, attributes, complaint):
+    done = inetds.run(service("cat", address, "/bin/cat", **attributes), "--check")
+    assert done.returncode == 100 and complaint in done.stdout
 
 
 def test_groups_are_all_of_the_users_or_none(address, other):
