@@ -3,8 +3,8 @@
 import os
 import time
 
+from .accesstimes import now, within
 from .addresses import Address
-from .hours import within
 from .ports import Plan, Port
 from .sensor import ShutOut
 
@@ -22,7 +22,7 @@ class Doors:
         """Why nobody at all is let in now."""
         if plan.max_load and os.getloadavg()[0] >= plan.max_load:
             return "load"
-        if plan.hours and not within(plan.hours, time.time()):
+        if plan.hours and not within(plan.hours, now(time.time())):
             return "time"
         return LIMITS[2] if self.limit is not None and self.total >= self.limit else ""
 

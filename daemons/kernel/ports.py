@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from . import access, listening, log
 from .access import Pattern
+from .accesstimes import Window
 from .addresses import Address
 from .handed import Handed
-from .hours import Span
 from .limits import OnceAMinute
 from .models import how_it_died
 from .service import Event
@@ -78,7 +78,7 @@ class Plan:
 
     def __init__(self, name: str, where: listening.Where | None, sort: str, command: Command, *,
                  family: int | None = None, wait: bool = False, only_from: list[Pattern] | None = None,
-                 no_access: Iterable[Pattern] = (), hours: Sequence[Span] = (), max_load: float = 0.0,
+                 no_access: Iterable[Pattern] = (), hours: Sequence[Window] = (), max_load: float = 0.0,
                  instances: int | None = None, per_source: int | None = None, cps: tuple[int, int] | None = None,
                  leaky: bool = False, max_time: float | None = None, checks: "Sequence[Check]" = (),
                  identify: "Identify | None" = None, identified: bool = False, trap: float | None = None,

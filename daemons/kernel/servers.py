@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 
 from . import spawn
+from .accesstimes import now, within
 from .addresses import Address
 from .admission import ADDRESS, Doors
-from .hours import within
 from .ports import Plan, Port, Server
 from .timers import Timers
 
@@ -118,7 +118,7 @@ class Servers:
         """End the conversations with those whom the new plan does not let in, as xinetd.8 promises."""
         plan = port.plan
         peers = {pid: server.peer for pid, server in port.running.items() if server.peer is not None}
-        late = plan.hours != before.hours and bool(plan.hours) and not within(plan.hours, time.time())
+        late = plan.hours != before.hours and bool(plan.hours) and not within(plan.hours, now(time.time()))
         if late:
             for pid in peers:
                 self._end(port, pid, "time")

@@ -229,6 +229,8 @@ def trials(wish):
     host, port = wish.places[0]
     if port is None:
         return [f"nc -NU {host}"]
+    if any(name == "tls-cert" for name, _ in wish.values) and not wish.service.upgrades:
+        return [f"openssl s_client -connect {host or 'localhost'}:{port}"]
     examples = zip(("stream", "dgram"), TRY.get(wish.service.name, ("nc {at}", "echo | nc -u -w1 {at}")))
     return [example.format(at=f"{host or 'localhost'} {port}") for sort, example in examples
             if sort in wish.service.sockets]

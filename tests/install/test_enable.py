@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from daemons.stores import servicefiles
-from daemons.tools import blocks, programs
+from daemons.tools import blocks, enable, programs
 from daemons.tools.__main__ import main
 from daemons.wire import unitfile
 from tests.install import building, trees
@@ -243,3 +243,10 @@ def test_a_file_of_that_name_that_is_not_ours_is_left_alone(tree, fd0):
     assert "/etc/xinetd.d/fd0-echod is there already, and not of our making" in \
         fd0("enable", "echod", "--with=xinetd")[2]
     assert fd0("disable", "echod")[0] == 100 and (tree / "etc/xinetd.d/fd0-echod").read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize("values, command", [((), "echo hello | nc -N localhost 7"),
+                                             ((("tls-cert", "/c"),), "openssl s_client -connect localhost:7")])
+def test_what_is_to_be_typed_speaks_what_the_service_speaks(values, command):
+    wish = enable.Wish(programs.program("echod").SERVICE, [("", 7)], values)
+    assert enable.trials(wish)[0] == command
