@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SPARE = 16              # threads that stay for another conversation: starting one costs more than a short conversation
 STACK = 256 * 1024      # octets of address space for a thread's stack; only what is touched becomes memory
-PIPE = 64 * 1024        # octets that a pipe holds: more at once would ask for memory that may be short
+LEDGER = 65536          # octets that a pipe holds: more asked for would be memory that we may not have
 LINGER = 0.5            # seconds a finished child gives a slow syslogd
 
 
@@ -139,7 +139,7 @@ class Forking:
 
     def _read_outcomes(self) -> None:
         try:
-            data = os.read(self.ledger, PIPE)
+            data = os.read(self.ledger, LEDGER)
         except BlockingIOError:
             return
         for line in data.decode("utf-8", "replace").split("\n")[:-1]:    # splitlines() knows ten more line breaks

@@ -119,7 +119,7 @@ def on_connection(launched, data):
     launched.start(stdin=server, stdout=server, stderr=server)
     server.close()
     heard = b""
-    with contextlib.suppress(OSError):                  # who does not begin reads nothing, and may be gone
+    with contextlib.suppress(OSError):  # who does not begin reads nothing, and may be gone already
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
     with contextlib.suppress(ConnectionResetError):
@@ -293,7 +293,8 @@ def test_with_less_and_less_of_everything_nothing_of_ours_reaches_the_client(sta
         assert status not in (0, 100, 111)
         return
     assert status in (0, 100, 111) and not OURS.search(heard), (status, heard)
-    assert status or heard == kit.starter(name).heard
+    if status == 0:
+        answered(launched, heard)
 
 
 def test_children_are_waited_for_though_the_parent_ignored_theirs(stack):

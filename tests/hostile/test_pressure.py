@@ -37,7 +37,8 @@ def served(name, *options, prefix=(), argv=installed.argv, kind="stream", may=fr
         events = [loglines.parse(record.text) for record in log.records]
         assert not ({"crash", "stderr", "misuse"} - may) & {event for event, _ in events}, events
         opened = [values["session"] for event, values in events if event == "open"]
-        assert sorted(opened) == sorted(values["session"] for event, values in events if event == "close"), "\n".join(record.text[:200] for record in log.records)
+        closed = [values["session"] for event, values in events if event == "close"]
+        assert sorted(opened) == sorted(closed), "\n".join(record.text[:200] for record in log.records)
 
 
 def still_serves(host, name):

@@ -87,7 +87,10 @@ def everybody_can_start():
 # Starts a program as systemd does: sockets at descriptors 3 and up, and variables that tell about them.
 AS_SYSTEMD = """
 import fcntl, os, sys
-lifted = [fcntl.fcntl(int(number), fcntl.F_DUPFD_CLOEXEC, 100) for number in sys.argv[1].split(",")]
+given = [int(number) for number in sys.argv[1].split(",")]
+lifted = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 100) for number in given]
+for number in given:
+    os.close(number)
 os.closerange(3, 100)
 for number, fd in enumerate(lifted, 3):
     os.dup2(fd, number)
