@@ -80,10 +80,12 @@ def test_a_killed_server_leaves_nothing_and_its_launchers_next_one_serves(name, 
 def test_a_killed_conversation_is_logged_and_the_server_serves_on(name):
     with contextlib.ExitStack() as stack:
         host, log = stack.enter_context(listening(name, "--model=fork", "--timeout=60"))
-        log.wait_for(" start ")
+        clients.converse(host.address, kit.said(kit.starter(name)))     # whoever serves is there
+        log.wait_for(" close ")
+        machine.until(lambda: len(procfs.tree(host.pid)) <= 2, what="nobody but those who wait")
         alone = len(procfs.tree(host.pid))
         caller = stack.enter_context(clients.connect(host.address))
-        opened = log.wait_for(" open ")
+        opened = log.wait_for(" open ", count=2)
         session = loglines.parse(opened.text)[1]["session"].decode()
         with contextlib.suppress(ProcessLookupError):       # a program that only answers may be done already
             os.kill(opened.pid, signal.SIGKILL)
@@ -91,7 +93,7 @@ def test_a_killed_conversation_is_logged_and_the_server_serves_on(name):
         assert closed["reason"] in {b"crash", kit.expected(kit.starter(name), [])[1].encode()}
         caller.close()
         clients.converse(host.address, kit.said(kit.starter(name)))
-        log.wait_for(" close ", count=2)
+        log.wait_for(" close ", count=3)
         machine.until(lambda: len(procfs.tree(host.pid)) == alone, what="no child, and no zombie")
 
 
