@@ -97,11 +97,8 @@ def test_a_killed_conversation_is_logged_and_the_server_serves_on(name):
         machine.until(lambda: len(procfs.tree(host.pid)) == alone, what="no child, and no zombie")
 
 
-@pytest.mark.parametrize("kind", ["stream", "dgram"])
-@pytest.mark.parametrize("name", list(kit.SERVICES))
+@pytest.mark.parametrize("name, kind", [(name, kind) for name, one in kit.SERVICES.items() for kind in one.sockets])
 def test_a_killed_worker_is_replaced(name, kind):
-    if kind not in kit.SERVICES[name].sockets:
-        pytest.skip(f"{name} serves no {kind}")
     with listening(name, "--processes=2", kind=kind) as (host, log):
         machine.until(lambda: len(procfs.tree(host.pid)) == 3, what="two workers")
         workers = set(procfs.tree(host.pid)[1:])
