@@ -145,14 +145,15 @@ def test_everything_that_happened_so_far_was_well_logged(log):
 def test_a_child_that_does_not_stop_to_complain_is_not_stuck(services, log, way):
     """More than the 64 KiB that a pipe holds, and than a syslogd may be quick enough to take; then it is counted."""
     begin = len(log.lines)
-    assert clients.converse(services.addresses[f"probed-{way}"], b"complains 2000\r\n") == b"200 done\r\n"
+    heard = clients.converse(services.addresses[f"probed-{way}"], b"complains 2000\r\n", seconds=60)
+    assert heard == b"200 done\r\n"
 
     def accounted():
         lines = [line for line in log.lines[begin:] if f" {way}[" in line]
         lost = sum(int(line.partition("lost count=")[2] or 0) for line in lines)
         return lost + sum(line.endswith("to complain: 0123456789 0123456789\"") for line in lines)
 
-    machine.until(lambda: accounted() >= 2000)
+    machine.until(lambda: accounted() >= 2000, 30, "an account of every line")
     assert accounted() <= 2003                          # open and close may be among the lost
 
 
