@@ -316,7 +316,7 @@ def test_a_file_that_was_replaced_is_read_by_a_server_that_is_kept(options, tmp_
             replace(banner, f"{text}\n")
             machine.until(lambda text=text: clients.converse(host.address, b"x\r\n").startswith(text.encode()),
                           what="the new file")
-    assert not texts(log, "crash")
+        assert not texts(log, "crash")
 
 
 @pytest.mark.parametrize("options", [["--model=thread"], ["--model=fork"]], ids=" ".join)
@@ -328,7 +328,7 @@ def test_nobody_waits_for_conversations_of_before_a_file_was_replaced(options, t
         replace(banner, "second\n")
         machine.until(lambda: clients.converse(host.address, b"x\r\n").startswith(b"second"), what="the new file")
         assert clients.exchange(before, b"x\r\n"), "who was here before is served to the end"
-    assert not texts(log, "crash")
+        assert not texts(log, "crash")
 
 
 @pytest.mark.parametrize("options", [[], ["--processes=2"]])
