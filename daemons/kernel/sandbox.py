@@ -44,13 +44,14 @@ def wanted(options: Options, given: list[Given]) -> bool:
 
 def confine(program: Program, given: list[Given]) -> list[Layer]:
     """Close this process in, for good; returns what came of it.  Raises Misuse where strict asks for more."""
+    from . import allowance
+    known = Files(allowance.files(program))     # before they are allowed: what is put in their place meanwhile is news
     layers = [_layer(name, close) for name, close in (
         ("capabilities", _capabilities), ("no_new_privs", _no_new_privs),
         ("landlock", lambda: _landlock(program, given)), ("seccomp", lambda: _seccomp(program, given)))]
     judge(program, layers)
     if not layers[2].missing or layers[2].held:
-        from . import allowance
-        program.replaced = Files(allowance.files(program)).replaced
+        program.replaced = known.replaced
     return layers
 
 

@@ -15,8 +15,10 @@ from tests.sources import ROOT
 
 WITHIN = os.path.join(ROOT, "tests/install/within")
 SECONDS = 60
+# where an installation may put something (hier(7)); what else a machine has may be somebody's log of this very run
+PLACES = ("/bin", "/boot", "/lib", "/lib64", "/media", "/mnt", "/opt", "/sbin", "/srv", "/usr", "/var")
 # where nothing is of our making, or somebody else may be at work; /etc is looked at more closely
-OTHERS = ("/tmp", "/root", "/home", "/usr/include", "/usr/share/doc", "/etc", ROOT, *{os.path.dirname(ROOT)} - {"/"})
+OTHERS = ("/usr/include", "/usr/share/doc", ROOT, *{os.path.dirname(ROOT)} - {"/"})
 BACKUPS = {f"{name}-" for name in ("passwd", "group", "shadow", "gshadow")}         # useradd's own
 PATH = machine.SYSTEM_PATH
 # process 1 has to see orphans out: who ignores SIGCHLD does
@@ -64,12 +66,13 @@ class Inside:
         return done
 
     def everything(self, without=()):
-        """All files of it, with modes, owners and sizes, and what is in those of /etc; not what is in other mounts."""
+        """Names in /, all files of PLACES with modes, owners and sizes, what those of /etc hold; no other mounts."""
         prune = [word for path in (*OTHERS, *without) for word in ("-path", path, "-prune", "-o")]
-        found = self("find", "/", "-xdev", *prune, "(", "-type", "d", "-printf", "%p %M %U %G\\n",
+        places = [path for path in PLACES if os.path.isdir(self.root + path)]
+        found = self("find", *places, "-xdev", *prune, "(", "-type", "d", "-printf", "%p %M %U %G\\n",
                      "-o", "-printf", "%p %M %U %G %s %l\\n", ")").stdout.splitlines()
         etc = trees.snapshot(f"{self.root}/etc")
-        return set(found), {path: what for path, what in etc.items() if path not in BACKUPS}
+        return set(os.listdir(self.root)), set(found), {path: what for path, what in etc.items() if path not in BACKUPS}
 
     def says(self, command, heard, input=""):
         """Wait until this command prints exactly that."""

@@ -424,11 +424,11 @@ def zombies(parent):
 
 def test_children_are_waited_for(by_hand):
     host = by_hand("--model=fork")
-    serving = {host.pid, *host.servers()}               # the one that listens may be kept by another, who waits for it
     with talking(host.address):
+        here = {host.pid, *host.servers()}              # whoever listens, may keep it running, and talks
         with Callers(host.address) as callers:
             callers.served(50)
-        machine.until(lambda: not any(map(zombies, serving)) and len(host.servers() - serving) == 1,
+        machine.until(lambda: not any(map(zombies, here)) and {host.pid, *host.servers()} == here,
                       what="end of children")
 
 
