@@ -26,7 +26,7 @@ NOON = 1_790_000_000.0          # the wall clock of every dialogue: 2026-09-21 1
 class Peer:
     """A transport whose other end says these chunks, one a read, and hears what is sent."""
 
-    secure = False
+    secure = idle = leaving = False
     tls = None
 
     def __init__(self, chunks, patience_for=None):

@@ -180,6 +180,7 @@ class Threading:
     def begin(self, sock: socket.socket, peer: Address) -> None:
         """Give the conversation to a thread; raises RuntimeError when there is none to be had."""
         transport = SocketTransport(sock)
+        transport.leaving = bool(self.loop.stopping)
         self.live[transport] = sock
         try:
             inbox = self.idle.pop() if self.idle else self._new_thread()
@@ -223,7 +224,9 @@ class Threading:
             self.loop.ended(self.over.popleft())
 
     def hurry(self) -> None:
-        """Nothing to do: the loop waits for the grace."""
+        """Tell them: who is idle ends now, the others when they have answered; the loop waits for the grace."""
+        for transport in list(self.live):
+            transport.leave()
 
     def cut(self) -> None:
         """Shut the sockets of those that outlived the grace: their threads see the end."""

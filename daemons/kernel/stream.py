@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .tls import Handshake
 
 PIECE = 65536           # octets written under one deadline, and the most that replies may wait
+FILE_PIECE = 1 << 20    # octets of a file asked of the kernel under one deadline; it takes what finds room
 LAST_WORDS = 2.0        # seconds in which a peer may read our last words,
 LAST_DRAIN = 65536      # and octets that it may still send meanwhile
 _BREAKS = (b"\r", b"\n", b"\0")
@@ -115,6 +116,27 @@ class Stream:
                 raise self._over()
         return self._first(size)
 
+    def spoken_to(self, patience: float) -> bool:
+        """Between two exchanges, when nothing is owed: does the peer speak again?
+
+        No, once it has closed, was silent for so many seconds, or the program was told to stop.
+        """
+        if self._input:
+            return True
+        self.flush()
+        self.transport.idle = True
+        try:
+            return not self.transport.leaving and self._fill(self._monotonic() + patience)
+        except (Late, Truncated):
+            return False
+        finally:
+            self.transport.idle = False
+
+    @property
+    def leaving(self) -> bool:
+        """Was the program told to stop?  Then what is begun is finished, and no more begun."""
+        return self.transport.leaving
+
     def some(self, limit: int = PIECE) -> bytes:
         """What has come, at least one octet, at most `limit`; b"" once the peer has said its last."""
         if not self._input and not self._fill(self._monotonic() + self.patience):
@@ -200,7 +222,7 @@ class Stream:
         self.flush()
         done = 0
         while count is None or done < count:
-            size = PIECE if count is None else min(PIECE, count - done)
+            size = FILE_PIECE if count is None else min(FILE_PIECE, count - done)
             sent = self.transport.send_file(file.fileno(), offset + done, size, self._monotonic() + self.patience)
             if not sent:
                 break

@@ -117,9 +117,28 @@ class TlsTransport(Transport):
         """As Transport.stopped."""
         return self.beneath.stopped
 
+    @property
+    def idle(self) -> bool:
+        """As Transport.idle."""
+        return self.beneath.idle
+
+    @idle.setter
+    def idle(self, value: bool) -> None:
+        """As Transport.idle."""
+        self.beneath.idle = value
+
+    @property
+    def leaving(self) -> bool:          # type: ignore[override]
+        """As Transport.leaving."""
+        return self.beneath.leaving
+
     def hurry(self, seconds: float) -> None:
         """As Transport.hurry."""
         self.beneath.hurry(seconds)
+
+    def leave(self) -> None:
+        """As Transport.leave."""
+        self.beneath.leave()
 
     def stop(self) -> None:
         """As Transport.stop."""

@@ -37,6 +37,8 @@ class Transport:
         self.end: float | None = None
         self.why: type[Late] = Overtime
         self.waiting = self.stopped = False
+        self.idle = False               # nothing is owed: the peer may speak again, or not
+        self.leaving = False            # the program was told to stop: what is begun is finished, and no more begun
 
     def fileno(self) -> int:
         """The descriptor to watch for input."""
@@ -108,12 +110,17 @@ class Transport:
         return True
 
     def hurry(self, seconds: float) -> None:
-        """The conversation must be over in so many seconds; called by signal handlers in the serving thread."""
-        end = time.monotonic() + seconds
+        """The conversation must be over in so many seconds, if idle at once; for signal handlers in its thread."""
+        self.leaving = True
+        end = time.monotonic() + (0 if self.idle else seconds)
         if self.end is None or end < self.end:
             self.end, self.why = end, Stopped
         if self.waiting:
             raise _Hurry
+
+    def leave(self) -> None:
+        """Finish what is begun and begin no more, or end now if idle; for another thread than the serving one."""
+        self.leaving = True
 
     def stop(self) -> None:
         """End the conversation now; called by another thread than the one that serves it."""
@@ -159,6 +166,15 @@ class SocketTransport(Transport):
         super().__init__()
         self.sock = sock
 
+    def leave(self) -> None:
+        """As Transport.leave: what has come can still be read, and then comes the end."""
+        super().leave()
+        if self.idle:
+            try:
+                self.sock.shutdown(socket.SHUT_RD)
+            except OSError:
+                return                  # it ended just now
+
     def fileno(self) -> int:
         """As Transport.fileno."""
         return self.sock.fileno()
@@ -183,12 +199,13 @@ class SocketTransport(Transport):
 
     def send_file(self, fd: int, offset: int, count: int, deadline: float | None) -> int:
         """As Transport.send_file; the kernel itself copies."""
+        if self.sock.gettimeout() != 0:
+            self.sock.setblocking(False)    # sendfile(2) has no flag for it
         while True:
-            self.wait(self.fileno(), POLLOUT, deadline)
             try:
                 return os.sendfile(self.sock.fileno(), fd, offset, count)
             except BlockingIOError:
-                continue
+                self.wait(self.fileno(), POLLOUT, deadline)
             except OSError as error:
                 raise Reset(error.strerror) from None
 
