@@ -98,6 +98,23 @@ def call(name: str, port: int, *, seconds: float = 30.0, patience: float = 60.0,
     raise NotReached(", ".join(refusals))
 
 
+def call_path(path: str, *, seconds: float = 30.0, patience: float = 60.0, endings: str = "lf") -> Stream:
+    """A Stream to the Unix socket at `path`; raises Late and NotReached."""
+    sock = None
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(seconds)
+        sock.connect(path)
+        sock.settimeout(None)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        if isinstance(error, TimeoutError):     # its queue is full
+            raise Late(f"no connection within {seconds:g} seconds: {path}") from None
+        raise NotReached(f"{path} {error.strerror or error}") from None
+    return _stream(sock, patience, endings)
+
+
 def secure(stream: Stream, name: str, *, seconds: float = 30.0, authorities: str | None = None, check: bool = True,
            alpn: tuple[str, ...] = ()) -> None:
     """Turn a stream that we dialled to TLS, as the client of the server `name`; `stream.tls` tells what came of it.

@@ -199,6 +199,11 @@ def event(name: str, pid: int | None = None, place: tuple[str, str] = ("", ""), 
     _state.line(priority, worded(name, values), pid, FACILITIES[place[0]] if place[0] else None)
 
 
+def is_told(name: str) -> bool:
+    """Would this event be logged, or is it less important than --priority asks for?"""
+    return bool(_state.mask & syslog.LOG_MASK(PRIORITIES[_state.events[name].priority]))
+
+
 def worded(name: str, values: Mapping[str, object]) -> str:
     """A declared event as its line, without what syslog puts before it; KeyError for a key that was not declared."""
     known, words = _state.events[name], [name]

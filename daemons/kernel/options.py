@@ -13,7 +13,23 @@ from collections.abc import Container, Iterable, Mapping
 
 from . import log, sockopts
 from .service import Option, Service
-from .values import choice, count, linger, number, path, paths, place, seconds, several, size, switch, tag, text, words
+from .values import (
+    choice,
+    count,
+    linger,
+    number,
+    path,
+    paths,
+    place,
+    processes,
+    seconds,
+    several,
+    size,
+    switch,
+    tag,
+    text,
+    words,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +87,7 @@ LAUNCH = (
 )
 SERVING = (
     Option("model", choice("one", "fork", "thread"), None, "serve a listener one by one, in processes or in threads"),
-    Option("processes", count, "1", "processes that share a listener or datagram socket"),
+    Option("processes", processes, "1", "processes that share a listener or datagram socket"),
     Option("max", count, "1000", "conversations at once; more wait in the kernel's queue"),
     Option("per-source", count, None, "conversations at once from one IPv4 address or IPv6 /64"),
     Option("rate", count, None, "conversations or datagrams a second from one source"),

@@ -1,13 +1,18 @@
 """Run another program and take what it prints: for so long, so much, and with nothing of ours in its hands.
 
-It gets /dev/null to read, no descriptor but its output and the log behind descriptor 2, the environment
-that it is given, and a process group that ends with it: nothing it started stays behind to hold our pipe.
+It gets /dev/null to read, or a pipe with what it is given, no descriptor but its output and the log behind
+descriptor 2, the environment that it is given, and a process group that ends with it: nothing it started stays
+behind to hold our pipe.
 """
 
 import os
 import signal
 import time
-from select import POLLIN, poll
+from select import POLLIN, POLLOUT, poll
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
@@ -21,8 +26,10 @@ class Failed(Exception):
 
 
 def output(arguments: list[str], seconds: float, most: int, environment: dict[str, str] | None = None,
-           quiet: bool = False) -> bytes:
+           quiet: bool = False, given: bytes | None = None) -> bytes:
     """What a program prints until it closes its output: `arguments` are its path and words, `quiet` shuts its stderr.
+
+    `given` is what it may read, as much of it as it likes.
 
     Raises Failed when it cannot be started, takes more than `seconds`, prints more than `most` octets,
     or ends with a status other than 0.
@@ -30,15 +37,17 @@ def output(arguments: list[str], seconds: float, most: int, environment: dict[st
     import subprocess  # here, not above: 5 ms, and only for those who run something
     try:
         child = subprocess.Popen(arguments, env={**ENVIRONMENT, **(environment or {})}, cwd="/", start_new_session=True,
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.DEVNULL if quiet else None)
+                                 stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if quiet else None)
     except OSError as error:            # no such interpreter, not executable after all, no process to be had
         raise Failed(f"{arguments[0]}: {error.strerror}") from None
     try:
         assert child.stdout is not None         # PIPE makes it one
         with child.stdout:
-            printed, why = _printed(child.stdout.fileno(), time.monotonic() + seconds, most)
+            printed, why = _exchanged(child, given or b"", time.monotonic() + seconds, most)
     finally:
+        if child.stdin is not None:
+            child.stdin.close()
         os.killpg(child.pid, signal.SIGKILL)    # not reaped yet, so the number is still its own
         status = child.wait()
     why = why or _failure(status)
@@ -47,20 +56,39 @@ def output(arguments: list[str], seconds: float, most: int, environment: dict[st
     return printed
 
 
-def _printed(fd: int, deadline: float, most: int) -> tuple[bytes, str]:
-    """What is printed on this descriptor, and why it was not read to its end."""
-    printed, watch = bytearray(), poll()
-    watch.register(fd, POLLIN)
+def _exchanged(child: "Popen[bytes]", given: bytes, deadline: float, most: int) -> tuple[bytes, str]:
+    """What it prints while it is told what it is given, and why that was not read to its end."""
+    assert child.stdout is not None
+    printed, watch, rest = bytearray(), poll(), memoryview(given)
+    watch.register(child.stdout, POLLIN)
+    if child.stdin is not None:
+        os.set_blocking(child.stdin.fileno(), False)
+        watch.register(child.stdin, POLLOUT)
     while (left := deadline - time.monotonic()) > 0:
-        if not watch.poll(left * 1000):
-            continue
-        data = os.read(fd, 65536)
-        if not data:
-            return bytes(printed), ""
-        printed += data
-        if len(printed) > most:
-            return bytes(printed[:most]), f"printed more than {most} octets"
+        for fd, _ in watch.poll(left * 1000):
+            if child.stdin is not None and fd != child.stdout.fileno():
+                rest = rest[_written(fd, rest):]
+                if not rest:
+                    watch.unregister(fd)
+                    child.stdin.close()
+                continue
+            data = os.read(fd, 65536)
+            if not data:
+                return bytes(printed), ""
+            printed += data
+            if len(printed) > most:
+                return bytes(printed[:most]), f"printed more than {most} octets"
     return bytes(printed), "took too long"
+
+
+def _written(fd: int, data: memoryview) -> int:
+    """How much of this it took; all, if it does not want to read any more."""
+    try:
+        return os.write(fd, data)
+    except BrokenPipeError:
+        return len(data)
+    except BlockingIOError:
+        return 0
 
 
 def _failure(status: int) -> str:

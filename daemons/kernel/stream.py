@@ -133,6 +133,11 @@ class Stream:
             self.transport.idle = False
 
     @property
+    def ended(self) -> bool:
+        """Has the peer said its last, as far as we have read?"""
+        return self._ended
+
+    @property
     def leaving(self) -> bool:
         """Was the program told to stop?  Then what is begun is finished, and no more begun."""
         return self.transport.leaving

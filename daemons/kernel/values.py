@@ -23,6 +23,14 @@ def count(text: str) -> int:
     return value
 
 
+def processes(text: str) -> int:
+    """A number of processes, or "cores": one for each processor that we may use."""
+    if text == "cores":
+        import os
+        return len(os.sched_getaffinity(0))
+    return count(text)
+
+
 def seconds(text: str) -> float:
     """A time in seconds: 90, 1.5, or with a unit: 30s, 5m, 2h, 1d."""
     scale = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
@@ -116,7 +124,7 @@ def several(*allowed: str) -> Callable[[str], list[str]]:
     return some
 
 
-place.__name__, tag.__name__ = "shared|own|PATH", "name"
+place.__name__, tag.__name__, processes.__name__ = "shared|own|PATH", "name", "count|cores"
 
 
 def hosts(port: int) -> Callable[[str], list[tuple[str, int]]]:

@@ -1,0 +1,56 @@
+"""A log of requests in a file of its own, one line each, which may be moved away under our hands.
+
+Each line is one write to the file's end, so several processes share it.  Once a second is looked whether its name
+still stands for the same file; if not, it is begun anew: logrotate(8) needs to tell nobody.
+"""
+
+import os
+import stat
+import time
+
+LOOK = 1.0              # seconds
+MODE = 0o640
+FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class WebLog:
+    """Appends lines; raises OSError when made where it cannot be opened."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.fd = self._open()
+        self._next_look = time.monotonic() + LOOK
+        self._seconds, self._offset = -1, 0
+
+    def write(self, line: str) -> None:
+        """Append a line; raises OSError, and then it is lost."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + LOOK
+            self._follow()
+        os.write(self.fd, line.encode("ascii", "backslashreplace") + b"\n")
+
+    def offset(self, seconds: float) -> int:
+        """How many seconds the local clock is ahead of UTC at that time."""
+        quarter = int(seconds) // 900   # no zone changes within one
+        if quarter != self._seconds:
+            self._seconds, self._offset = quarter, time.localtime(seconds).tm_gmtoff
+        return self._offset
+
+    def _follow(self) -> None:
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            there = None
+        ours = os.fstat(self.fd)
+        if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+            new = self._open()
+            os.dup2(new, self.fd, inheritable=False)    # other threads may be writing: the number stays
+            os.close(new)
+
+    def _open(self) -> int:
+        fd = os.open(self.path, FLAGS, MODE)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(22, "not a regular file", self.path)
+        return fd

@@ -1,0 +1,221 @@
+"""One request and its reply, over a stream (RFC 9112).
+
+What a reply's head says about its length is what follows, always; where that cannot be had, the connection is
+cut, so that the client knows.
+"""
+
+from daemons.kernel.ends import End
+from daemons.wire import errorpage, httphead, httptarget
+from daemons.wire.httpdate import imf
+from daemons.wire.httpframing import LAST_CHUNK, chunk
+from daemons.wire.httpstatus import BODILESS, REASONS, Refused, status_line
+from daemons.wire.pagestyle import CSP
+
+from .body import NOTHING, Body
+
+SOFTWARE = "fd0"
+DRAINED = 65536         # octets of a body that nobody read, and that are read and dropped to keep the connection
+HTML = "text/html; charset=utf-8"
+PAGE = (("Content-Type", HTML), ("Content-Security-Policy", CSP), ("X-Content-Type-Options", "nosniff"))
+
+
+class Elsewhere(Exception):
+    """The request is to be answered as if `path` had been asked for (RFC 3875, 6.2.2)."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.path = path
+
+
+class Short(End):
+    """A reply ended before the length that its head had promised."""
+
+    reason = "short"
+
+
+class Exchange:
+    """One request and what is answered.
+
+    request, target     as they came; `host` is (name, port or None) that was asked for, ("", None) without any
+    body                what follows the head
+    user, auth_type     who logged in, and how
+    admitted            credentials that passed on this connection
+    settings            the program's options that hold for conversations: keep_alive, requests, body
+    always              fields that go with every reply
+    status, sent        of the reply: its code (0: none yet), and octets after the head
+    last                nothing more will be read on this connection
+    error_page          returns the body of an error's page, or None for our own
+    """
+
+    __slots__ = ("_began", "_chunked", "_left", "admitted", "always", "auth_type", "body", "error_page", "host", "last",
+                 "request", "sent", "settings", "status", "stream", "target", "user")
+
+    def __init__(self, stream, settings, last=False, admitted=None):
+        self.stream, self.settings, self.last = stream, settings, last
+        self.admitted = set() if admitted is None else admitted
+        self.request, self.target, self.body = None, None, NOTHING
+        self.host, self.user, self.auth_type = ("", None), "", ""
+        self.always, self.error_page = [], None
+        self.status = self.sent = 0
+        self._began = self._chunked = False
+        self._left = None
+
+    # -- the request --
+
+    def hear(self, patience):
+        """Read the head, and know what follows it; raises Refused, and what streams raise."""
+        head = b"\r\n"
+        while head == b"\r\n":          # RFC 9112, 2.2
+            head = self.stream.head(httphead.size_of, patience)
+        self.request = request = httphead.parse(head)
+        self.stream.commands += 1
+        self.last = self.last or not request.persistent or self.stream.leaving
+        if request.length:
+            self.body = Body(self.stream, request.length, self.settings.body, request.expects is not None)
+        self.host = request.host
+        if request.refusal is not None:
+            raise request.refusal
+        if request.expects is not None and request.expects.lower() != "100-continue":
+            raise Refused(417, "an expectation that nobody here can meet")
+        self.target = request.goal
+
+    def aim(self, target):
+        """Take this path of ours for what is asked for."""
+        self.target = httptarget.parse(target)
+
+    @property
+    def path(self):
+        """The path that is asked for, decoded and resolved (surrogateescape)."""
+        return self.target.path
+
+    @property
+    def raw_path(self):
+        """The path as it came."""
+        return self.target.raw
+
+    @property
+    def query(self):
+        """What follows the "?"."""
+        return self.target.query
+
+    # -- the reply --
+
+    def reply(self, status, fields=(), body=b""):
+        """Answer with all of this."""
+        self.begin(status, fields, len(body))
+        self.write(body)
+        self.end()
+
+    def begin(self, status, fields=(), size=None, reason="", block=""):
+        """Say the head of the reply; `size` octets will follow, or as many as come.
+
+        `block` is the text of more fields, made by `fields_block` once for many replies.
+        """
+        bodiless = status in BODILESS
+        if self.body is not NOTHING:
+            self._weigh_body()
+        self.status, self._began, self._left = status, True, size
+        self._chunked = size is None and not bodiless and self.request is not None and self.request.minor > 0
+        if size is None and not bodiless and not self._chunked:
+            self.last = True
+        text = f"{status_line(status, reason)}Date: {imf(self.stream.time())}\r\nServer: {SOFTWARE}\r\n{block}"
+        if fields:
+            text += fields_block(fields)
+        if self.always:
+            text += fields_block(self.always)
+        if self._chunked:
+            text += "Transfer-Encoding: chunked\r\n"
+        elif size is not None and not bodiless:
+            text += f"Content-Length: {size}\r\n"
+        if self.last:
+            text += "Connection: close\r\n"
+        elif self.request.minor < 1:
+            text += "Connection: keep-alive\r\n"
+        self.stream.send(f"{text}\r\n".encode("latin-1", "replace"))
+        if bodiless or (self.request is not None and self.request.method == "HEAD"):
+            self._left, self._chunked = 0, False
+
+    def write(self, data):
+        """Send a part of the body; what a HEAD asked for, or goes beyond what was promised, is dropped."""
+        if self._left is not None:
+            data = data[:self._left]
+            self._left -= len(data)
+        if data:
+            self.stream.send(chunk(data) if self._chunked else data)
+            self.sent += len(data)
+
+    def sendfile(self, file, offset, count):
+        """Send a part of an open file as a part of the body."""
+        count = count if self._left is None else min(count, self._left)
+        sent = self.stream.sendfile(file, offset, count) if count else 0
+        self.sent += sent
+        if self._left is not None:
+            self._left -= sent
+
+    def end(self):
+        """That was all of it; raises Short when more was promised."""
+        if self._chunked:
+            self.stream.send(LAST_CHUNK)
+        elif self._left:
+            raise Short(f"{self._left} octets of a reply are missing")
+        self._left, self._chunked = 0, False
+
+    def raw(self, data):
+        """Send octets that are a reply, or a part of one, with its head; the connection ends with them."""
+        if not self._began:
+            self.status = _status_in(data)
+        self._began = self.last = True
+        self.stream.send(data)
+        self.sent += len(data)
+
+    @property
+    def began(self):
+        """Has a reply begun?"""
+        return self._began
+
+    def refuse(self, status, why, fields=()):
+        """Answer with an error: its status, and a sentence for the log."""
+        raise Refused(status, why, fields)
+
+    def redirect_local(self, path):
+        """Have it answered as if another path of ours had been asked for."""
+        raise Elsewhere(path)
+
+    def redirect(self, status, location):
+        """Send the client to another place."""
+        self.reply(status, [("Location", location), *PAGE], errorpage.moved(status, location))
+
+    def refused(self, refusal):
+        """Answer with the page of an error."""
+        self.last = self.last or refusal.final
+        page, fields = None, [*refusal.fields, *PAGE]
+        if self.error_page is not None and not refusal.final:
+            page = self.error_page(refusal.status)
+        if page is None:
+            page = errorpage.error(refusal.status, REASONS.get(refusal.status, "Error"))
+        self.reply(refusal.status, fields, page)
+
+    def forget(self):
+        """Take back a reply that has begun and of which nothing has left yet."""
+        self._began, self._chunked, self._left, self.status, self.sent = False, False, None, 0, 0
+
+    def _weigh_body(self):
+        """A body that nobody has read must be read before the next head; is that worth its while?"""
+        body = self.body
+        if body.pending() and (body.awaited() or body.length is None or body.left > DRAINED):
+            self.last = True
+
+
+def fields_block(fields):
+    """Fields as the lines of a head; raises ValueError for one that would be two."""
+    rows = [f"{name}: {value}\r\n" for name, value in fields]
+    text = "".join(rows)
+    if text.count("\n") != len(rows) or text.count("\r") != len(rows):
+        raise ValueError(f"a field of two lines: {text!r}")
+    return text
+
+
+def _status_in(data):
+    """The status in a reply's first line, for the log."""
+    word = data[:16].split(b" ")[1:2]
+    return int(word[0]) if word and len(word[0]) == 3 and word[0].isdigit() else 200

@@ -1,0 +1,230 @@
+"""Files as HTTP has them: whole or in ranges, if they have changed, in the coding that the client reads, or as a list.
+
+Everything is found through descriptors (stores/webtree.py).  Small files that have not changed are not read again:
+what stat(2) says of them is looked at every time.
+"""
+
+import os
+import stat
+
+from daemons.stores.webtree import Hidden, Missing
+from daemons.wire import httpaccept, httpconditions, httpranges, listingpage
+from daemons.wire.httpdate import imf
+from daemons.wire.httptarget import encoded
+
+from .exchange import PAGE, fields_block
+
+SMALL = 16384           # octets of a file that may be remembered
+REMEMBERED = 512        # files
+SETTLED = 2.0           # seconds after its last change from which on a file's time tells its versions apart
+AT_ONCE = 65536         # octets of a file that leave together with the head
+README = (b"README", b"README.txt", b"README.md")
+README_MOST = 65536
+CODINGS = {"br": b".br", "zstd": b".zst", "gzip": b".gz"}
+OFFERED = (*CODINGS, "identity")
+ALLOWED = "GET, HEAD, OPTIONS"
+KNOWN = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH",
+         "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH"}
+
+
+class Version:
+    """One state of a file: what its head says, and, if it is small, what is in it."""
+
+    __slots__ = ("block", "body", "etag", "fields", "kind", "mark", "modified", "size")
+
+    def __init__(self, status, kind, fields, body=None):
+        self.mark, self.size, self.modified = mark_of(status), status.st_size, int(status.st_mtime)
+        self.etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+        self.kind, self.body = kind, body
+        self.fields = (("Content-Type", kind), ("Last-Modified", imf(self.modified)), ("ETag", self.etag),
+                       ("Accept-Ranges", "bytes"), ("X-Content-Type-Options", "nosniff"), *fields)
+        self.block = fields_block(self.fields)
+
+
+def mark_of(status):
+    """What tells one state of a file from another."""
+    return status.st_ino, status.st_dev, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def answer(exchange, site):
+    """GET, HEAD and OPTIONS of what lies below the site's root."""
+    method = exchange.request.method
+    if method not in ("GET", "HEAD"):
+        return answer_method(exchange, method)
+    segments = exchange.target.segments
+    slash = segments[-1] == b""
+    try:
+        with site.root.find(segments[:-1] if slash else segments) as found:
+            if found.is_folder:
+                return _folder(exchange, site, found, slash)
+            if found.rest or slash:
+                raise Missing("a file is no folder")
+            _file(exchange, site, found)
+    except Missing as error:
+        exchange.refuse(404, str(error))
+    except Hidden as error:
+        exchange.refuse(403, str(error))
+
+
+def answer_method(exchange, method, allowed=ALLOWED):
+    """Methods that files do not know (RFC 9110, 9.1 and 15.5.6)."""
+    if method == "OPTIONS":
+        return exchange.reply(204, [("Allow", allowed)])
+    if method in KNOWN:
+        exchange.refuse(405, f"{method} is not for this", [("Allow", allowed)])
+    exchange.refuse(501, "an unknown method")
+
+
+# -- folders --
+
+
+def _folder(exchange, site, found, slash):
+    if not slash:
+        query = f"?{exchange.query}" if exchange.target.has_query else ""
+        return exchange.redirect(301, f"{encoded(exchange.path)}/{query}")
+    for name in site.index:
+        status = found.beside(name)
+        if status is not None:
+            return _file(exchange, site, found.named(name, status))
+    if not site.listing:
+        raise Missing("a folder without an index")
+    _list(exchange, found)
+
+
+def _list(exchange, found):
+    """The contents of a folder, for people, or as JSON for who prefers it."""
+    entries = [listingpage.Entry(*entry) for entry in found.entries()]
+    offered = ("text/html", "application/json")
+    if httpaccept.prefers(exchange.request.fields.get("accept"), offered) == "application/json":
+        body = listingpage.listing_json(exchange.path, entries)
+        fields = [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")]
+    else:
+        sort, descending = listingpage.wanted(exchange.query)
+        body = listingpage.listing(exchange.path, entries, sort, descending, now=exchange.stream.time(),
+                                   readme=_readme(found))
+        fields = list(PAGE)
+    exchange.reply(200, [*fields, ("Vary", "Accept"), ("Cache-Control", "no-cache")], body)
+
+
+def _readme(found):
+    for name in README:
+        status = found.beside(name)
+        if status is not None and status.st_size:
+            try:
+                with open(found.named(name, status).open(), "rb") as file:
+                    return file.read(README_MOST).decode("utf-8", "replace")
+            except (Missing, Hidden):   # it is not for everybody
+                continue
+    return ""
+
+
+# -- files --
+
+
+def _file(exchange, site, found):
+    """A file, or its compressed sibling where the client would rather have that."""
+    request = exchange.request
+    accepted = None if request.plain or not site.siblings else request.fields.get("accept-encoding")
+    if accepted is not None:
+        for coding in httpaccept.encodings(accepted, OFFERED):
+            if coding == "identity":
+                break
+            name = found.name + CODINGS[coding]
+            status = found.beside(name)
+            if status is not None and status.st_mtime >= found.status.st_mtime:
+                kind = site.kind_of(found.name)
+                extra = (("Content-Encoding", coding), ("Vary", "Accept-Encoding"))
+                return _version(exchange, site, found.named(name, status), kind, extra)
+    _version(exchange, site, found, site.kind_of(found.name), ())
+
+
+def _version(exchange, site, found, kind, extra):
+    """Answer with what the file is now."""
+    key = found.walked, found.name, extra
+    version = site.memory.get(key)
+    if version is None or version.mark != mark_of(found.status):
+        if not stat.S_ISREG(found.status.st_mode):
+            raise Hidden("not a regular file")
+        if found.status.st_size > SMALL:
+            with open(found.open(), "rb", buffering=0) as file:
+                return _send(exchange, Version(found.status, kind, extra), file)
+        version = _remember(exchange, site, key, found, kind, extra)
+    _send(exchange, version, None)
+
+
+def _remember(exchange, site, key, found, kind, extra):
+    """Read a small file; keep it unless it might change once more without its time telling."""
+    with open(found.open(), "rb", buffering=0) as file:
+        body = file.read(SMALL + 1)
+        version = Version(os.fstat(file.fileno()), kind, extra, body)
+    whole = len(body) == version.size
+    version.size = len(body)            # it may have grown while it was read
+    if whole and exchange.stream.time() - max(found.status.st_mtime, found.status.st_ctime) > SETTLED:
+        if len(site.memory) >= REMEMBERED:
+            site.memory.clear()
+        site.memory[key] = version
+    return version
+
+
+def _send(exchange, version, file):
+    """A whole file, some ranges of it, or the news that the client has it already (RFC 9110, 13.2 and 14)."""
+    if not exchange.request.plain and _answered_in_part(exchange, version, file):
+        return
+    exchange.begin(200, (), version.size, block=version.block)
+    if exchange.request.method == "GET":
+        _copy(exchange, version, file, 0, version.size)
+    exchange.end()
+
+
+def _answered_in_part(exchange, version, file):
+    """Was the answer something else than the whole, because of conditions or ranges?"""
+    fields, method = exchange.request.fields, exchange.request.method
+    now = int(exchange.stream.time())
+    status = httpconditions.outcome(method, fields, version.etag, version.modified, now)
+    if status == 304:
+        exchange.begin(304, [row for row in version.fields if row[0] in ("ETag", "Last-Modified", "Vary")])
+        return True
+    if status == 412:
+        exchange.refuse(412, "the file is another one")
+    wanted = fields.get("range")
+    if wanted is not None and method == "GET" and _range_counts(fields, version, now):
+        parts = httpranges.ranges(wanted, version.size)
+        if parts == []:
+            exchange.refuse(416, "no such range", [("Content-Range", httpranges.unsatisfied(version.size))])
+        if parts is not None:
+            _ranges(exchange, version, file, parts)
+            return True
+    return False
+
+
+def _range_counts(fields, version, now):
+    condition = fields.get("if-range")
+    settled = version.modified if now - version.modified > SETTLED else None
+    return condition is None or httpconditions.if_range(condition, version.etag, settled)
+
+
+def _ranges(exchange, version, file, parts):
+    if len(parts) == 1:
+        first, last = parts[0]
+        field = ("Content-Range", httpranges.content_range(first, last, version.size))
+        exchange.begin(206, [*version.fields, field], last - first + 1)
+        _copy(exchange, version, file, first, last - first + 1)
+        return exchange.end()
+    boundary = os.urandom(12).hex()
+    fields = [(name, f"multipart/byteranges; boundary={boundary}" if name == "Content-Type" else value)
+              for name, value in version.fields]
+    exchange.begin(206, fields, httpranges.multipart_length(boundary, version.kind, parts, version.size))
+    for first, last in parts:
+        exchange.write(httpranges.part_head(boundary, version.kind, first, last, version.size))
+        _copy(exchange, version, file, first, last - first + 1)
+    exchange.write(httpranges.parts_end(boundary))
+    exchange.end()
+
+
+def _copy(exchange, version, file, offset, count):
+    if file is None:
+        exchange.write(version.body if count == version.size else version.body[offset:offset + count])
+    elif count <= AT_ONCE:
+        exchange.write(os.pread(file.fileno(), count, offset))
+    else:
+        exchange.sendfile(file, offset, count)
