@@ -53,6 +53,11 @@ class Found:
         """Is it a folder?"""
         return not self.name
 
+    @property
+    def is_program(self) -> bool:
+        """Is it a file that may be run?"""
+        return stat.S_ISREG(self.status.st_mode) and bool(self.status.st_mode & 0o111)
+
     def open(self) -> int:
         """The file, for reading; raises Hidden, or Missing when it is another one by now."""
         if not stat.S_ISREG(self.status.st_mode):

@@ -1,12 +1,16 @@
 """The web server: its sites, from options and from the file of sites, and what answers at places that are no files."""
 
-from daemons.stores.webtree import Hidden, Missing
+import importlib
+
 from daemons.wire import sitelines, weblogline
 
 from .sites import Site, Sites, media_types, root_of
 from .sites import read as read_sites
 from .welcome import welcome
 
+# who answers at which kind of place
+MODULES = {"cgi": "gateways", "scgi": "gateways", "fastcgi": "gateways", "wsgi": "wsgi", "proxy": "upstream",
+           "dav": "dav", "mailconfig": "mailconfig"}
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin"}         # of programs, beside what CGI tells them
 
 
@@ -18,7 +22,7 @@ class Server:
 
     def __init__(self, options):
         self.options, self.types = options, media_types()
-        self.nonces, self.passwords, self.settings = None, {}, None
+        self.nonces, self.passwords, self.settings, self.modules = None, {}, None, {}
         self.log, self.logs = None, weblogline.combined if options.access_format == "combined" else weblogline.common
         common = sitelines.Section((), 0)
         self.sites = Sites(None)
@@ -48,14 +52,32 @@ class Server:
         site.obey(section)
         if path:
             options.learnt.append(path)
+        self.load(site)
         if site.digest and self.nonces is None and site.users is not None:
             from .login import Nonces
             self.nonces = Nonces()
         return site
 
+    def load(self, site):
+        """Load what a site needs beside files, now: below a new root there will be nothing to load."""
+        for place in site.places:
+            if place.kind not in self.modules:
+                self.modules[place.kind] = importlib.import_module(f"daemons.web.{MODULES[place.kind]}")
+        if any(MODULES[place.kind] == "gateways" for place in site.places):
+            if self.settings is None:
+                from .scripts import Settings
+                self.settings = Settings(self.options.cgi_time, self.options.cgi_most, ENVIRONMENT)
+            site.scripts = self.settings
+        if site.users is not None:
+            from . import login  # noqa: F401
+
     def users(self, path):
         """The passwords of a file, read once for all sites."""
         if path and path not in self.passwords:
+            import hashlib  # noqa: F401
+            import hmac  # noqa: F401
+            import unicodedata  # noqa: F401
+
             from daemons.stores.passwords import Passwords
             self.passwords[path] = Passwords(path)
             self.options.learnt.append(path)
@@ -72,33 +94,7 @@ class Server:
 
     def place(self, exchange, site, place):
         """Answer for a path that is no file's."""
-        return getattr(self, f"_{place.kind}")(exchange, site, place)
-
-    def _cgi(self, exchange, site, place):
-        from . import scripts
-        try:
-            with site.root.find(part for part in exchange.target.segments if part) as found:
-                if found.is_folder:
-                    raise Missing("a folder of programs")
-                path = f"{site.root.path}/{b'/'.join(found.walked).decode('utf-8', 'surrogateescape')}"
-                rest = b"".join(b"/" + part for part in found.rest)
-                if not found.status.st_mode & 0o111:
-                    raise Hidden("not a program")
-        except Missing as error:
-            exchange.refuse(404, str(error))
-        except Hidden as error:
-            exchange.refuse(403, str(error))
-        name = "/" + b"/".join(found.walked).decode("utf-8", "surrogateescape")
-        info = rest.decode("utf-8", "surrogateescape")
-        if exchange.target.segments[-1] == b"":
-            info += "/"
-        scripts.run_cgi(exchange, path, name, info, site.root.path, self.script_settings(scripts))
-
-    def script_settings(self, scripts):
-        """What programs may cost."""
-        if self.settings is None:
-            self.settings = scripts.Settings(self.options.cgi_time, self.options.cgi_most, ENVIRONMENT)
-        return self.settings
+        self.modules[place.kind].answer(exchange, site, place)
 
     # -- the log of requests --
 

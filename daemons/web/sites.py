@@ -12,7 +12,6 @@ INDEX = (b"index.html", b"index.htm")
 MEDIA_TYPES = "/etc/mime.types"
 PERMANENT = 301
 REALM = "Members only"
-PLACES = ("cgi", "scgi", "fastcgi", "wsgi", "proxy", "dav")
 
 
 class Place:
@@ -42,6 +41,7 @@ class Site:
         self.types = types if types is not None else mediatypes.BUILTIN
         self.headers, self.redirects, self.errors, self.protected, self.places = [], [], {}, [], []
         self.digest, self.hsts = False, None
+        self.scripts = None             # what programs may cost, where there are some
         self.memory = {}                # small files (files.py), by where they are
 
     def kind_of(self, name):

@@ -48,7 +48,7 @@ class Section:
 SINGLE = {"root": "path", "listing": "switch", "index": "names", "users": "path", "realm": "text", "login": "login",
           "hsts": "number", "folders": "text"}
 RULES = ("header", "cache", "redirect", "type", "error", "protect", "cgi", "scgi", "fastcgi", "wsgi", "proxy", "dav",
-         "gone")
+         "mailconfig", "gone")
 
 
 def parse(text: str) -> list[Section]:
@@ -178,6 +178,9 @@ def _address(_: str, rest: str) -> str:
 
 
 def _module(_: str, rest: str) -> str:
+    rest, _, folder = rest.partition(" ")
+    if folder and not folder.startswith("/"):
+        return f"needs an absolute path after MODULE:OBJECT, not {folder}"
     module, _, name = rest.partition(":")
     good = all(part.isidentifier() for part in module.split(".")) and (not name or name.isidentifier())
     return "" if good else f"needs MODULE:OBJECT, not {rest}"
@@ -191,9 +194,14 @@ def _dav(_: str, rest: str) -> str:
     return "" if rest in ("", "read", "write") else f"is read or write, not {rest}"
 
 
+def _mail(_: str, rest: str) -> str:
+    good = rest and all("=" in word for word in rest.split())
+    return "" if good else f"needs words such as imap=mail.example.org:993: {rest}"
+
+
 CHECKS = {"header": _header, "cache": _value, "redirect": _redirect, "type": _media_type, "error": _error_page,
           "protect": _anything, "cgi": _nothing, "scgi": _address, "fastcgi": _address, "wsgi": _module, "proxy": _url,
-          "dav": _dav, "gone": _nothing}
+          "dav": _dav, "mailconfig": _mail, "gone": _nothing}
 
 
 def matches(pattern: str, path: str) -> bool:

@@ -86,3 +86,24 @@ def test_no_zombies():
     pid = int(shell("echo $$"))
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
+
+
+def test_what_it_is_given_to_read():
+    assert shell("cat", given=b"one\ntwo") == b"one\ntwo" and shell("cat; echo end", given=b"") == b"end\n"
+    assert output(["/bin/cat"], 10, 1 << 23, given=b"x" * 5_000_000) == b"x" * 5_000_000
+
+
+def test_what_it_does_not_want_to_read():
+    assert shell("exec <&-; echo deaf", given=b"x" * 5_000_000) == b"deaf\n"
+    with pytest.raises(Failed, match="took too long"):
+        shell("exec sleep 60", seconds=0.2, given=b"x" * 5_000_000)
+    with pytest.raises(Failed, match="exit status 3"):
+        shell("head -c 5 >/dev/null; exit 3", given=b"x" * 5_000_000)
+
+
+def test_descriptors_are_closed():
+    before = os.listdir("/proc/self/fd")
+    shell("cat", given=b"x")
+    with pytest.raises(Failed):
+        shell("exit 1", given=b"x" * 5_000_000)
+    assert os.listdir("/proc/self/fd") == before
