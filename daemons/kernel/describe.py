@@ -147,7 +147,7 @@ def _sandbox(service: Service, each: bool) -> list[str]:
         "# files", "ProtectSystem=strict", f"ProtectHome={homes}", "PrivateTmp=yes", "PrivateDevices=yes",
         "DevicePolicy=closed", "ProtectProc=invisible", "ProcSubset=pid",
         "PrivateMounts=yes", "# where programs count callers together, where that is asked for",
-        f"ReadWritePaths=-{SHARED}", *[f"ReadWritePaths={path}" for path in service.writes],
+        f"ReadWritePaths=-{SHARED}", *[f"ReadWritePaths={path}" for path in service.writes if not path.startswith("--")],
         "# kernel", "ProtectClock=yes", "ProtectControlGroups=yes", "ProtectHostname=yes", "ProtectKernelLogs=yes",
         "ProtectKernelModules=yes", "ProtectKernelTunables=yes", "LockPersonality=yes", "MemoryDenyWriteExecute=yes",
         "RestrictNamespaces=yes", "RestrictRealtime=yes", "RemoveIPC=yes",
