@@ -7,6 +7,7 @@ TLS is one more class with this face, over another of them (tls.py).
 
 import os
 import socket
+import struct
 import time
 from collections.abc import Iterable
 from select import POLLIN, POLLOUT, poll
@@ -165,6 +166,27 @@ class SocketTransport(Transport):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
         self.sock = sock
+        self._patience = 0              # seconds after which the kernel itself ends a wait of ours (SO_RCVTIMEO)
+
+    def receive(self, size: int, deadline: float | None) -> bytes:
+        """As Transport.receive; long waits are one call of the kernel's, and only their last second is polled."""
+        end = min(filter(None, (deadline, self.end)), default=None)
+        seconds = 0 if end is None else int(end - time.monotonic())
+        if seconds > 0 and self.sock.gettimeout() is None:
+            if seconds != self._patience:
+                self._patience = seconds
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
+            try:
+                self.waiting = True
+                if data := self.sock.recv(size):
+                    return data
+            except (BlockingIOError, _Hurry):
+                pass                    # the rest of the time is waited for exactly, whatever it is now
+            except OSError as error:
+                raise Reset(error.strerror) from None
+            finally:
+                self.waiting = False
+        return super().receive(size, deadline)
 
     def leave(self) -> None:
         """As Transport.leave: what has come can still be read, and then comes the end."""

@@ -33,13 +33,15 @@ class Found:
     status   what stat(2) says
     rest     the segments that follow a file: PATH_INFO
     walked   the segments that led here
+    is_certain    the same path can lead to another file only if this one is changed: no link was followed
     """
 
-    __slots__ = ("_fds", "fd", "name", "rest", "status", "walked")
+    __slots__ = ("_fds", "fd", "is_certain", "name", "rest", "status", "walked")
 
     def __init__(self, fds: list[int], fd: int, name: bytes, status: os.stat_result, walked: tuple[bytes, ...],
-                 rest: tuple[bytes, ...]) -> None:
+                 rest: tuple[bytes, ...], is_certain: bool) -> None:
         self._fds, self.fd, self.name, self.status, self.walked, self.rest = fds, fd, name, status, walked, rest
+        self.is_certain = is_certain
 
     def __enter__(self) -> "Found":
         return self
@@ -52,6 +54,11 @@ class Found:
     def is_folder(self) -> bool:
         """Is it a folder?"""
         return not self.name
+
+    @property
+    def where(self) -> bytes:
+        """Its path below the root, where no link was followed."""
+        return b"/".join(self.walked)
 
     @property
     def is_program(self) -> bool:
@@ -78,9 +85,9 @@ class Found:
             return None
         return status if stat.S_ISREG(status.st_mode) else None
 
-    def named(self, name: bytes, status: os.stat_result) -> "Found":
+    def named(self, name: bytes, status: os.stat_result, certain: bool = False) -> "Found":
         """The same for a file in this folder that `beside` found; closes nothing."""
-        return Found([], self.fd, name, status, self.walked, ())
+        return Found([], self.fd, name, status, (*self.walked, name), (), certain and self.is_certain)
 
     def entries(self) -> list[tuple[str, bool, int, float]]:
         """(name, is it a folder, octets, time of change) of what may be shown of this folder."""
@@ -133,9 +140,9 @@ class Root:
                 elif stat.S_ISDIR(status.st_mode):
                     fds.append(_opened(name, FOLDER, here))
                 else:
-                    return Found(fds, here, name, status, tuple(walked), tuple(todo[::-1]))
+                    return Found(fds, here, name, status, tuple(walked), tuple(todo[::-1]), not hops)
             here = fds[-1] if fds else self.fd
-            return Found(fds, here, b"", os.fstat(here), tuple(walked), ())
+            return Found(fds, here, b"", os.fstat(here), tuple(walked), (), not hops)
         except BaseException:
             for fd in fds:
                 os.close(fd)

@@ -47,18 +47,16 @@ class Exchange:
     error_page          returns the body of an error's page, or None for our own
     """
 
-    __slots__ = ("_began", "_chunked", "_left", "admitted", "always", "auth_type", "body", "error_page", "host", "last",
-                 "request", "sent", "settings", "status", "stream", "target", "user")
+    request, target, body = None, None, NOTHING
+    host, user, auth_type = ("", None), "", ""
+    always, error_page = (), None
+    status = sent = 0
+    _began = _chunked = False
+    _left = None
 
     def __init__(self, stream, settings, last=False, admitted=None):
         self.stream, self.settings, self.last = stream, settings, last
         self.admitted = set() if admitted is None else admitted
-        self.request, self.target, self.body = None, None, NOTHING
-        self.host, self.user, self.auth_type = ("", None), "", ""
-        self.always, self.error_page = [], None
-        self.status = self.sent = 0
-        self._began = self._chunked = False
-        self._left = None
 
     # -- the request --
 
@@ -105,6 +103,20 @@ class Exchange:
         self.begin(status, fields, len(body))
         self.write(body)
         self.end()
+
+    def reply_again(self, version):
+        """Answer with a file that is remembered: the whole of such a reply is the same for a second."""
+        if self.last or self.always or self.request.method != "GET" or not self.request.minor:
+            self.begin(200, (), version.size, block=version.block)
+            self.write(version.body)
+            return self.end()
+        second = int(self.stream.time())
+        if version.second != second:
+            head = (f"{status_line(200)}Date: {imf(second)}\r\nServer: {SOFTWARE}\r\n{version.block}"
+                    f"Content-Length: {version.size}\r\n\r\n")
+            version.second, version.whole = second, head.encode("latin-1") + version.body
+        self.status, self._began, self.sent = 200, True, version.size
+        self.stream.send(version.whole)
 
     def begin(self, status, fields=(), size=None, reason="", block=""):
         """Say the head of the reply; `size` octets will follow, or as many as come.

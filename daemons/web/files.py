@@ -28,11 +28,16 @@ KNOWN = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "C
 
 
 class Version:
-    """One state of a file: what its head says, and, if it is small, what is in it."""
+    """One state of a file: what its head says, and, if it is small, what is in it.
 
-    __slots__ = ("block", "body", "etag", "fields", "kind", "mark", "modified", "size")
+    where       its path below the root, and mark, what tells this state from another
+    second, whole    when a reply was made of it last, and that reply (Exchange.reply_again)
+    """
+
+    __slots__ = ("block", "body", "etag", "fields", "kind", "mark", "modified", "second", "size", "where", "whole")
 
     def __init__(self, status, kind, fields, body=None):
+        self.where, self.second, self.whole = b"", 0, b""
         self.mark, self.size, self.modified = mark_of(status), status.st_size, int(status.st_mtime)
         self.etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
         self.kind, self.body = kind, body
@@ -48,6 +53,8 @@ def mark_of(status):
 
 def answer(exchange, site):
     """GET, HEAD and OPTIONS of what lies below the site's root."""
+    if exchange.request.plain and _answered_from_memory(exchange, site):
+        return
     method = exchange.request.method
     if method not in ("GET", "HEAD"):
         return answer_method(exchange, method)
@@ -64,6 +71,25 @@ def answer(exchange, site):
         exchange.refuse(404, str(error))
     except Hidden as error:
         exchange.refuse(403, str(error))
+
+
+def _answered_from_memory(exchange, site):
+    """Is it a file that we have read before, and that is still the same?
+
+    Only what has been found through descriptors is remembered, so this look may take a shorter way: if that led
+    elsewhere by now, another file would be there.
+    """
+    version = site.memory.get(exchange.target.raw)
+    if version is None or exchange.request.method not in ("GET", "HEAD"):
+        return False
+    try:
+        status = os.stat(version.where, dir_fd=site.root.fd, follow_symlinks=False)
+    except OSError:                     # whatever that means is found out the other way
+        return False
+    if mark_of(status) != version.mark:
+        return False
+    exchange.reply_again(version)
+    return True
 
 
 def answer_method(exchange, method, allowed=ALLOWED):
@@ -85,7 +111,7 @@ def _folder(exchange, site, found, slash):
     for name in site.index:
         status = found.beside(name)
         if status is not None:
-            return _file(exchange, site, found.named(name, status))
+            return _file(exchange, site, found.named(name, status, certain=name == site.index[0]))
     if not site.listing:
         raise Missing("a folder without an index")
     _list(exchange, found)
@@ -140,30 +166,32 @@ def _file(exchange, site, found):
 
 def _version(exchange, site, found, kind, extra):
     """Answer with what the file is now."""
-    key = found.walked, found.name, extra
-    version = site.memory.get(key)
-    if version is None or version.mark != mark_of(found.status):
-        if not stat.S_ISREG(found.status.st_mode):
-            raise Hidden("not a regular file")
-        if found.status.st_size > SMALL:
-            with open(found.open(), "rb", buffering=0) as file:
-                return _send(exchange, Version(found.status, kind, extra), file)
-        version = _remember(exchange, site, key, found, kind, extra)
+    if not stat.S_ISREG(found.status.st_mode):
+        raise Hidden("not a regular file")
+    with open(found.open(), "rb", buffering=0) as file:
+        status = found.status
+        if status.st_size > SMALL:
+            return _send(exchange, Version(status, kind, extra), file)
+        body = file.read(SMALL + 1)
+    version = Version(status, kind, extra, body)
+    if len(body) != status.st_size:     # it changes while it is read
+        version.size = len(body)
+    elif exchange.request.plain and found.is_certain and _is_settled(exchange, status):
+        _remember(exchange, site, found, version)
     _send(exchange, version, None)
 
 
-def _remember(exchange, site, key, found, kind, extra):
-    """Read a small file; keep it unless it might change once more without its time telling."""
-    with open(found.open(), "rb", buffering=0) as file:
-        body = file.read(SMALL + 1)
-        version = Version(os.fstat(file.fileno()), kind, extra, body)
-    whole = len(body) == version.size
-    version.size = len(body)            # it may have grown while it was read
-    if whole and exchange.stream.time() - max(found.status.st_mtime, found.status.st_ctime) > SETTLED:
-        if len(site.memory) >= REMEMBERED:
-            site.memory.clear()
-        site.memory[key] = version
-    return version
+def _is_settled(exchange, status):
+    """Is the last change long enough ago that another would be seen by the file's time?"""
+    return exchange.stream.time() - max(status.st_mtime, status.st_ctime) > SETTLED
+
+
+def _remember(exchange, site, found, version):
+    """Keep a small file under the path that was asked for."""
+    version.where = found.where
+    if len(site.memory) >= REMEMBERED:
+        site.memory.clear()
+    site.memory[exchange.target.raw] = version
 
 
 def _send(exchange, version, file):

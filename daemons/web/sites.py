@@ -167,6 +167,8 @@ class Sites:
 
     def chosen(self, exchange):
         """The site that a request is for: by its host, and under TLS not another than the handshake was for."""
+        if self.default is not None and not self.named and not self.below:
+            return self.default
         host = exchange.host[0]
         tls = exchange.stream.tls
         asked = tls.name.lower() if tls is not None else ""
