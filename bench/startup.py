@@ -33,6 +33,9 @@ ALLOWED = ("daemons", "daemons.kernel", *(f"daemons.kernel.{name}" for name in K
 ALSO = {
     "fingerd": ("_struct", "pwd", "struct"),                            # users, and who is logged in (utmp)
     "identd": ("_struct", "daemons.kernel.owners", "pwd", "struct"),    # users, and the kernel's answer about them
+    # how an HTTP conversation is held, and files as it has them
+    "httpd": ("daemons.web", *(f"daemons.web.{name}" for name in ("body", "exchange", "files", "keepalive", "places",
+                                                                  "sites"))),
     "qotd": ("_random",),                                               # which quote
 }
 

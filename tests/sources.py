@@ -46,6 +46,16 @@ def imports(path):
     return found
 
 
+def family(path):
+    """The files of daemons/web that a program stands on, itself or through another of them."""
+    found, todo = set(), {path}
+    while todo:
+        names = set().union(*(imports(one) for one in todo))
+        todo = {f"{name.replace('.', '/')}.py" for name in names if name.startswith("daemons.web.")} - found
+        found |= todo
+    return found
+
+
 def _is_module(name):
     path = os.path.join(ROOT, *name.split("."))
     return os.path.isdir(path) or os.path.exists(f"{path}.py")

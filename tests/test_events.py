@@ -47,10 +47,11 @@ def services():
 @pytest.mark.parametrize("path", [*KERNEL, *PROGRAMS])
 def test_what_is_logged_was_declared_with_its_keys(path):
     known = declared(path)
-    for line, name, keys in logged(path):
-        if name is not None:
-            assert name in known, f"{path}:{line}: no event {name}"
-            assert keys <= known[name] | {"session"}, f"{path}:{line}: event {name} has no key {keys - known[name]}"
+    for place in [path, *(sources.family(path) if path in PROGRAMS else ())]:
+        for line, name, keys in logged(place):
+            if name is not None:
+                assert name in known, f"{place}:{line}: {path} declares no event {name}"
+                assert keys <= known[name] | {"session"}, f"{place}:{line}: event {name} has no {keys - known[name]}"
 
 
 def test_a_variable_names_an_event_only_where_a_call_is_passed_on():
@@ -85,7 +86,8 @@ def test_every_event_of_the_kernel_is_logged_somewhere():
 
 @services()
 def test_every_event_of_a_program_is_logged_somewhere(service):
-    said = {name for path in [*KERNEL, f"daemons/{service.name}.py"] for _, name, _ in logged(path)}
+    path = f"daemons/{service.name}.py"
+    said = {name for one in [*KERNEL, path, *sources.family(path)] for _, name, _ in logged(one)}
     assert {one.name for one in service.events} <= said
 
 

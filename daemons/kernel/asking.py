@@ -66,9 +66,10 @@ class Asking:
         self.open, self.kept_back, self.ended = True, False, False
 
     def run(self) -> None:
-        """Ask until the answer is complete.
+        """Ask until `heard` says so, or the other side closes: whether that was all, the answer itself must tell.
 
-        Raises Overdue, Overfull, Failed when the connection breaks, and for the client Reset, Overtime or Stopped.
+        Raises Overdue, Overfull, Failed when the connection breaks before anything was said, and for the client
+        Reset, Overtime or Stopped.
         """
         source = self.there.fileno()
         while found := self._wait():
@@ -87,7 +88,9 @@ class Asking:
         """Hear what has come; True when the answer is complete."""
         try:
             data = self.there.take(65536)
-        except Reset as end:
+        except Reset as end:            # as who closes without having read everything does, too: see what it said
+            if self.received:
+                return True
             raise Failed(f"the connection broke: {end}") from None
         if not data:
             return data is not None

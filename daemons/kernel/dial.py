@@ -36,6 +36,7 @@ class NotReached(End):
     reason = "notreached"
 
 
+AGAIN = 0.02            # seconds between two calls to a Unix socket whose queue is full
 _NEVER = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME), socket.EAI_FAIL)
 
 
@@ -100,19 +101,31 @@ def call(name: str, port: int, *, seconds: float = 30.0, patience: float = 60.0,
 
 def call_path(path: str, *, seconds: float = 30.0, patience: float = 60.0, endings: str = "lf") -> Stream:
     """A Stream to the Unix socket at `path`; raises Late and NotReached."""
-    sock = None
+    deadline = time.monotonic() + seconds
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(seconds)
-        sock.connect(path)
-        sock.settimeout(None)
+        sock.setblocking(False)
+        while not _is_connected(sock, path):
+            if time.monotonic() >= deadline:
+                raise Late(f"no connection within {seconds:g} seconds: {path} does not accept")
+            time.sleep(AGAIN)
+        sock.setblocking(True)
     except OSError as error:
-        if sock is not None:
-            sock.close()
-        if isinstance(error, TimeoutError):     # its queue is full
-            raise Late(f"no connection within {seconds:g} seconds: {path}") from None
+        sock.close()
         raise NotReached(f"{path} {error.strerror or error}") from None
+    except End:
+        sock.close()
+        raise
     return _stream(sock, patience, endings)
+
+
+def _is_connected(sock: socket.socket, path: str) -> bool:
+    """Is there room in the queue of whoever listens there?  A Unix socket cannot be watched for it."""
+    try:
+        sock.connect(path)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def secure(stream: Stream, name: str, *, seconds: float = 30.0, authorities: str | None = None, check: bool = True,

@@ -56,7 +56,8 @@ def _in_time(question: "Callable[[], Answer]", seconds: float) -> "Answer":
         if _asked >= AT_ONCE:
             raise NoAnswer("too many questions are still unanswered")
         _asked += 1
-    answers: list[Answer | End] = []
+    answers: list[Answer] = []
+    troubles: list[Exception] = []
     done = allocate_lock()
     done.acquire()
 
@@ -64,16 +65,16 @@ def _in_time(question: "Callable[[], Answer]", seconds: float) -> "Answer":
         global _asked
         try:
             answers.append(question())
-        except End as end:
-            answers.append(end)
+        except Exception as error:      # whatever it is, it is for who asked
+            troubles.append(error)
         finally:
             with _lock:
                 _asked -= 1
             done.release()
 
     start_new_thread(ask, ())
-    if not done.acquire(timeout=seconds) or not answers:
+    if not done.acquire(timeout=seconds):
         raise NoAnswer(f"no answer within {seconds:g} seconds")
-    if isinstance(answers[0], End):
-        raise answers[0]
+    if troubles:
+        raise troubles[0]
     return answers[0]

@@ -7,7 +7,7 @@ TLS is one more class with this face, over another of them (tls.py).
 
 import os
 import socket
-import struct
+import sys
 import time
 from collections.abc import Iterable
 from select import POLLIN, POLLOUT, poll
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Octets = bytes | bytearray | memoryview
 
 NOW = socket.MSG_DONTWAIT
+LONG = (sys.maxsize.bit_length() + 1) // 8      # octets of C's long, of which a timeval has two
 PIPE_PIECE = 4096       # PIPE_BUF: a pipe that polls as writable takes so much at once
 
 
@@ -175,7 +176,8 @@ class SocketTransport(Transport):
         if seconds > 0 and self.sock.gettimeout() is None:
             if seconds != self._patience:
                 self._patience = seconds
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
+                timeval = seconds.to_bytes(LONG, sys.byteorder) + bytes(LONG)
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
             try:
                 self.waiting = True
                 if data := self.sock.recv(size):

@@ -9,9 +9,8 @@ def last_lines(path: str, most: int = MOST) -> list[str]:
     """The whole lines in the last octets of a file, oldest first.  Raises OSError."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
-        start = max(size - most - 1, 0)         # one more, to see whether a line begins there
-        file.seek(start)
+        file.seek(max(size - most - 1, 0))      # one more, to see whether a line begins there
         data = file.read(most + 1)
-    if start:
+    if size > most:
         data = data.partition(b"\n")[2]
     return data.decode("utf-8", "replace").split("\n")[:-1]

@@ -58,10 +58,9 @@ def _ipv6(path: str) -> list[str]:
     """From the list of addresses: 32 hex digits, then number, prefix, scope, flags and the interface's name."""
     from ipaddress import IPv6Address
     found = []
-    for line in _lines(path):
-        packed, *_, name = line.split() or [""]
-        if len(packed) == 32:
-            address = IPv6Address(int(packed, 16))
+    for row in map(str.split, _lines(path)):
+        if len(row) == 6:
+            address, name = IPv6Address(int(row[0], 16)), row[5]
             if not address.is_loopback:
                 found.append(f"{address}%{name}" if address.is_link_local else str(address))
     return found

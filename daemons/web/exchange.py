@@ -5,7 +5,7 @@ cut, so that the client knows.
 """
 
 from daemons.kernel.ends import End
-from daemons.wire import errorpage, httphead, httptarget
+from daemons.wire import httphead, httptarget
 from daemons.wire.httpdate import imf
 from daemons.wire.httpframing import LAST_CHUNK, chunk
 from daemons.wire.httpstatus import BODILESS, REASONS, Refused, status_line
@@ -195,6 +195,7 @@ class Exchange:
 
     def redirect(self, status, location):
         """Send the client to another place."""
+        from daemons.wire import errorpage
         self.reply(status, [("Location", location), *PAGE], errorpage.moved(status, location))
 
     def refused(self, refusal):
@@ -204,6 +205,7 @@ class Exchange:
         if self.error_page is not None and not refusal.final:
             page = self.error_page(refusal.status)
         if page is None:
+            from daemons.wire import errorpage
             page = errorpage.error(refusal.status, REASONS.get(refusal.status, "Error"))
         self.reply(refusal.status, fields, page)
 

@@ -8,7 +8,6 @@ import os
 import stat
 
 from daemons.stores.webtree import Hidden, Missing
-from daemons.wire import httpaccept, httpconditions, httpranges, listingpage
 from daemons.wire.httpdate import imf
 from daemons.wire.httptarget import encoded
 
@@ -119,6 +118,7 @@ def _folder(exchange, site, found, slash):
 
 def _list(exchange, found):
     """The contents of a folder, for people, or as JSON for who prefers it."""
+    from daemons.wire import httpaccept, listingpage
     entries = [listingpage.Entry(*entry) for entry in found.entries()]
     offered = ("text/html", "application/json")
     if httpaccept.prefers(exchange.request.fields.get("accept"), offered) == "application/json":
@@ -152,6 +152,7 @@ def _file(exchange, site, found):
     request = exchange.request
     accepted = None if request.plain or not site.siblings else request.fields.get("accept-encoding")
     if accepted is not None:
+        from daemons.wire import httpaccept
         for coding in httpaccept.encodings(accepted, OFFERED):
             if coding == "identity":
                 break
@@ -206,6 +207,7 @@ def _send(exchange, version, file):
 
 def _answered_in_part(exchange, version, file):
     """Was the answer something else than the whole, because of conditions or ranges?"""
+    from daemons.wire import httpconditions, httpranges
     fields, method = exchange.request.fields, exchange.request.method
     now = int(exchange.stream.time())
     status = httpconditions.outcome(method, fields, version.etag, version.modified, now)
@@ -226,12 +228,14 @@ def _answered_in_part(exchange, version, file):
 
 
 def _range_counts(fields, version, now):
+    from daemons.wire import httpconditions
     condition = fields.get("if-range")
     settled = version.modified if now - version.modified > SETTLED else None
     return condition is None or httpconditions.if_range(condition, version.etag, settled)
 
 
 def _ranges(exchange, version, file, parts):
+    from daemons.wire import httpranges
     if len(parts) == 1:
         first, last = parts[0]
         field = ("Content-Range", httpranges.content_range(first, last, version.size))

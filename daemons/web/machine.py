@@ -6,7 +6,6 @@ log is read, is the machine's administrator's choice and no caller's.
 
 import os
 import time
-from datetime import UTC, datetime
 
 import daemons
 from daemons.wire.faults import APPLICATION_ERROR, INVALID_PARAMS, SYSTEM_ERROR, Fault
@@ -77,7 +76,7 @@ class _Machine:
             return [part / 65536 for part in _sysinfo()[1:4]]
 
     def memory(self) -> dict:
-        """Memory in MiB: total, available to programs, and both of swap space."""
+        """Memory in MiB: total and available; swap_total and swap_available are those of swap space."""
         from daemons.stores.machinefacts import memory
         try:
             rows = memory(self.proc)
@@ -89,7 +88,7 @@ class _Machine:
         return dict(zip(("total", "available", "swap_total", "swap_available"), (size // MIB for size in sizes)))
 
     def disk(self) -> list[dict]:
-        """The disks: where each is mounted, its size in MiB, what of it is available, and how much is used in percent.
+        """The disks: of each its mount, its size and what is available in MiB, and how much is used in percent.
 
         As df tells it: what is kept for root counts neither as available nor as used.
         """
@@ -104,6 +103,7 @@ class _Machine:
 
     def time(self) -> dict:
         """The time: utc and local, the name of the local zone, and how many seconds that is ahead of UTC."""
+        from datetime import UTC, datetime
         now = time.time()
         here = time.localtime(now)
         return {"utc": datetime.fromtimestamp(now, UTC).replace(microsecond=0, tzinfo=None),

@@ -26,6 +26,7 @@ class Caller:
 
 
 NOBODY = Caller()
+FUNCTIONS = type(Caller.__init__), type(NOBODY.__init__), type(len)      # in Python, bound to an object, and in C
 
 
 class Limits:
@@ -48,15 +49,23 @@ class Method:
     limits      Limits that the function has been told of, for who asks
     """
 
-    __slots__ = ("allow_none", "function", "help", "limits", "name", "signature", "users")
+    __slots__ = ("_help", "allow_none", "function", "limits", "name", "signature", "users")
 
     def __init__(self, name, function, *, signature=None, help=None, allow_none=False, users=None, limits=None):
         if not is_name(name):
             raise ValueError(f"not the name of a method: {name!a}")
         self.name, self.function = name, function
         self.signature = signature or signatures.of(function)
-        self.help = _help(function) if help is None else help
+        self._help = help
         self.allow_none, self.users, self.limits = allow_none, users, limits
+
+    @property
+    def help(self):
+        """What it is for, in words; "" if nobody said."""
+        if self._help is None:
+            import inspect  # which takes its time, for the few who ask
+            self._help = inspect.getdoc(self.function) or ""
+        return self._help
 
     @property
     def signatures(self):
@@ -163,11 +172,6 @@ def _code(number):
     return number if type(number) is int else APPLICATION_ERROR
 
 
-def _help(function):
-    import inspect
-    return inspect.getdoc(function) or ""
-
-
 # -- out of Python modules --
 
 
@@ -228,13 +232,11 @@ def _offers_of_object(name, thing):
 
 
 def _is_function(thing):
-    import inspect
-    return inspect.isroutine(thing)
+    return isinstance(thing, FUNCTIONS)
 
 
 def _is_method(thing):
-    import inspect
-    return inspect.isfunction(thing) or inspect.ismethod(thing)
+    return isinstance(thing, FUNCTIONS[:2])
 
 
 def _made(spec, name, function, allow_none):

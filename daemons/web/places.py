@@ -1,12 +1,6 @@
 """The web server: its sites, from options and from the file of sites, and what answers at places that are no files."""
 
-import importlib
-
-from daemons.wire import sitelines, weblogline
-
-from .sites import Site, Sites, media_types, root_of
-from .sites import read as read_sites
-from .welcome import welcome
+from .sites import Site, Sites, read, root_of
 
 # who answers at which kind of place
 MODULES = {"cgi": "gateways", "scgi": "gateways", "fastcgi": "gateways", "wsgi": "wsgi", "proxy": "upstream",
@@ -21,35 +15,33 @@ class Server:
     """
 
     def __init__(self, options):
-        self.options, self.types = options, media_types()
+        self.options = options
         self.nonces, self.passwords, self.settings, self.modules = None, {}, None, {}
-        self.log, self.logs = None, weblogline.combined if options.access_format == "combined" else weblogline.common
-        common = sitelines.Section((), 0)
-        self.sites = Sites(None)
+        self.sites, common, self.written = Sites(None), None, None
         if options.vhosts:
-            self.sites, common = read_sites(options.vhosts, self.site)
+            self.sites, common = read(options.vhosts, self.site)
         if options.root or not options.vhosts:
-            self.sites.default = self.site(sitelines.Section((), 0), common)
+            self.sites.default = self.site(None, common)
         if options.access_log:
-            from daemons.stores.weblog import WebLog
-            self.log = WebLog(options.access_log)
-        self.written = self.write if self.log is not None else None
+            from .accesslog import AccessLog
+            self.written = AccessLog(options.access_log, options.access_format).written
 
     # -- sites --
 
     def site(self, section, common):
-        """A Site: from the options, over them the sections for all hosts, over that its own."""
-        options = self.options
-        single = {**common.single, **section.single}
+        """A Site: from the options, over them the section for all hosts, over that its own; None where one is not."""
+        options, single = self.options, {}
+        for one in filter(None, (common, section)):
+            single.update(one.single)
         path = single.get("root") or options.root
         site = Site(root_of(path) if path else None, listing=options.listing, siblings=options.siblings,
-                    index=tuple(name.encode() for name in options.index.split()), types=self.types,
+                    index=tuple(name.encode() for name in options.index.split()),
                     users=self.users(single.get("users") or options.users))
         for prefix in options.cgi or ():
             site.add_place("cgi", prefix)
         site.digest = options.login == "digest"
-        site.obey(common)
-        site.obey(section)
+        for one in filter(None, (common, section)):
+            site.obey(one)
         if path:
             options.learnt.append(path)
         self.load(site)
@@ -62,7 +54,7 @@ class Server:
         """Load what a site needs beside files, now: below a new root there will be nothing to load."""
         for place in site.places:
             if place.kind not in self.modules:
-                self.modules[place.kind] = importlib.import_module(f"daemons.web.{MODULES[place.kind]}")
+                self.modules[place.kind] = __import__(f"daemons.web.{MODULES[place.kind]}", fromlist=["answer"])
         if any(MODULES[place.kind] == "gateways" for place in site.places):
             if self.settings is None:
                 from .scripts import Settings
@@ -89,26 +81,10 @@ class Server:
         """Answer a request."""
         site = self.sites.chosen(exchange)
         if site.root is None and not site.places and exchange.path == "/" and not self.options.vhosts:
+            from .welcome import welcome
             return welcome(exchange)
         site.answer(exchange, self)
 
     def place(self, exchange, site, place):
         """Answer for a path that is no file's."""
         self.modules[place.kind].answer(exchange, site, place)
-
-    # -- the log of requests --
-
-    def write(self, exchange):
-        """Write a line for a request that was answered."""
-        request, stream = exchange.request, exchange.stream
-        now = stream.time()
-        line = request.line.decode("latin-1") if request is not None else None
-        given = [stream.peer.host or "-", None, exchange.user or None, now, self.log.offset(now), line, exchange.status,
-                 exchange.sent]
-        if self.logs is weblogline.combined:
-            fields = request.fields if request is not None else None
-            given += [fields and fields.get("referer"), fields and fields.get("user-agent")]
-        try:
-            self.log.write(self.logs(*given))
-        except OSError as error:
-            stream.log("unlogged", text=f"{self.log.path}: {error.strerror}")

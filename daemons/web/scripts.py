@@ -7,6 +7,7 @@ script says goes out as it comes; only what it says without a pause is kept toge
 
 import io
 import os
+import tempfile
 
 from daemons import __version__
 from daemons.kernel.asking import Asking, Bounds, Overdue
@@ -195,7 +196,6 @@ def collected(exchange, spool):
 
 def moved(file, spool):
     """A file on disk with what was in memory."""
-    import tempfile
     on_disk = tempfile.TemporaryFile(dir=spool)
     on_disk.write(file.getvalue())
     return on_disk

@@ -17,6 +17,8 @@ WORDS = {int: ("int", "a whole number"), str: ("string", "text"), float: ("doubl
          bool: ("boolean", "true or false"), list: ("array", "a list"), dict: ("struct", "a struct"),
          bytes: ("base64", "octets"), type(None): ("nil", "nothing")}
 ANYTHING = ("any", "anything")
+UNION = type(int | None)
+VARIABLE = 4            # CO_VARARGS: the function has *parameters
 
 
 class Kind:
@@ -155,35 +157,77 @@ def _taken(name, kind, value, spelt):
 
 def of(function):
     """The Signature of a function or method.  Raises ValueError for one that a list of parameters cannot call."""
+    plain = getattr(function, "__func__", function)
+    if type(plain) is type(of) and not hasattr(plain, "__wrapped__"):
+        return _of_function(plain, function is not plain)
+    return _of_other(function)
+
+
+def _of_function(function, is_bound):
+    """By what a function knows of itself: `inspect` takes longer to import than a program to start."""
+    code, names, notes = function.__code__, function.__globals__, function.__annotations__
+    count, only, defaults = code.co_argcount, code.co_kwonlyargcount, function.__kwdefaults__ or {}
+    words, first = code.co_varnames, int(is_bound)
+    least = count - len(function.__defaults__ or ())
+
+    def kind(name):
+        """The Kind of what has this name."""
+        return _kind(notes[name], names) if name in notes else Kind({})
+
+    needed = [name for name in words[count:count + only] if name not in defaults and name != "caller"]
+    if needed:
+        raise _not_in_a_list(function, needed[0])
+    rest = kind(words[count + only]) if code.co_flags & VARIABLE else None
+    return Signature([Parameter(name, kind(name), place >= least) for place, name in enumerate(words[:count])
+                      if place >= first and name != "caller"], kind("return"), rest,
+                     "caller" in words[first:count + only], rest is not None or code.co_posonlyargcount > first)
+
+
+def _of_other(function):
+    """Of what is called like a function: written in C, wrapped, or an object."""
     import inspect
     try:
-        found = inspect.signature(function, eval_str=True)
-    except (NameError, SyntaxError, AttributeError):    # annotations for a type checker's eyes alone
         found = inspect.signature(function)
     except ValueError:                  # some that are written in C do not tell
         return Signature([], rest=Kind({}))
+    names = getattr(inspect.unwrap(function), "__globals__", {})
     parameters, rest, wants_caller, in_order = [], None, False, False
     for one in found.parameters.values():
+        kind = Kind({}) if one.annotation is one.empty else _kind(one.annotation, names)
         if one.kind is one.VAR_POSITIONAL:
-            rest, in_order = kind_of(one.annotation), True
+            rest, in_order = kind, True
         elif one.name == "caller":
             wants_caller = True
         elif one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD):
             in_order = in_order or one.kind is one.POSITIONAL_ONLY
-            parameters.append(Parameter(one.name, kind_of(one.annotation), one.default is not one.empty))
+            parameters.append(Parameter(one.name, kind, one.default is not one.empty))
         elif one.kind is one.KEYWORD_ONLY and one.default is one.empty:
-            raise ValueError(f"{function.__qualname__}: parameter {one.name} cannot be given in a list")
-    return Signature(parameters, kind_of(found.return_annotation), rest, wants_caller, in_order)
+            raise _not_in_a_list(function, one.name)
+    gives = Kind({}) if found.return_annotation is found.empty else _kind(found.return_annotation, names)
+    return Signature(parameters, gives, rest, wants_caller, in_order)
+
+
+def _not_in_a_list(function, name):
+    return ValueError(f"{getattr(function, '__qualname__', function)}: parameter {name} cannot be given in a list")
+
+
+def _kind(annotation, names):
+    """The Kind of an annotation, which may be written as a text."""
+    if isinstance(annotation, str):
+        try:
+            annotation = eval(annotation, names)        # as typing does it; it is the module's own text
+        except (NameError, AttributeError, SyntaxError, TypeError):     # for a type checker's eyes alone
+            return Kind({})
+    return kind_of(annotation)
 
 
 def kind_of(annotation):
     """The Kind that an annotation means; what it does not know is anything."""
-    import types
-    import typing
     if annotation is None:
         annotation = type(None)
-    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
+    # these attributes are what typing.get_origin() and get_args() look at
+    origin, inner = getattr(annotation, "__origin__", None), getattr(annotation, "__args__", ())
+    if isinstance(annotation, UNION) or str(origin) == "typing.Union":
         return _any_of([kind_of(one) for one in inner])
     if origin is list and inner:
         return Kind({list: WORDS[list]}, {list: kind_of(inner[0])})

@@ -1,10 +1,12 @@
 """Sites: which hosts are served from where, and what holds for which of their paths."""
 
+from functools import cache
+
 from daemons.stores.webtree import Hidden, Missing, Root
-from daemons.wire import mediatypes, sitelines
+from daemons.wire import mediatypes
 from daemons.wire.httpstatus import Refused
 from daemons.wire.httptarget import encoded
-from daemons.wire.sitelines import matches
+from daemons.wire.pathpatterns import matches
 
 from . import files
 
@@ -36,23 +38,25 @@ class Site:
     users       who may log in (a Passwords), or None; `protected` are patterns where one must, with their realms
     """
 
-    def __init__(self, root, *, listing=False, users=None, index=INDEX, siblings=True, types=None):
+    def __init__(self, root, *, listing=False, users=None, index=INDEX, siblings=True):
         self.root, self.listing, self.users, self.index, self.siblings = root, listing, users, index, siblings
-        self.types = types if types is not None else mediatypes.BUILTIN
+        self.types = mediatypes.BUILTIN
         self.headers, self.redirects, self.errors, self.protected, self.places = [], [], {}, [], []
         self.digest, self.hsts = False, None
         self.scripts = None             # what programs may cost, where there are some
         self.memory = {}                # small files (files.py), by where they are
 
     def kind_of(self, name):
-        """The media type of a file."""
-        return mediatypes.of(name.decode("latin-1"), self.types)
+        """The media type of a file: from our own table, or for what that does not know from the system's."""
+        text = name.decode("latin-1")
+        kind = mediatypes.of(text, self.types)
+        return kind if kind != mediatypes.UNKNOWN else mediatypes.of(text, media_types())
 
     def obey(self, section):
         """Have what a section of the file of sites says hold here, too."""
         single = section.single
         if "listing" in single:
-            self.listing = sitelines.YES[single["listing"]]
+            self.listing = single["listing"] == "yes"
         if "index" in single:
             self.index = tuple(name.encode("utf-8") for name in single["index"].split())
         self.digest = single.get("login", "digest" if self.digest else "basic") == "digest"
@@ -185,13 +189,14 @@ def _latin(text):
     return text.encode("utf-8").decode("latin-1")
 
 
-def media_types(path=MEDIA_TYPES):
-    """The system's table of media types over our own."""
+@cache
+def media_types():
+    """The system's table of media types; empty where there is none."""
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return {**mediatypes.BUILTIN, **mediatypes.parse(file.read())}
-    except FileNotFoundError:
-        return mediatypes.BUILTIN
+        with open(MEDIA_TYPES, encoding="utf-8", errors="replace") as file:
+            return mediatypes.parse(file.read())
+    except OSError:
+        return {}
 
 
 def read(path, make):
@@ -199,6 +204,7 @@ def read(path, make):
 
     Raises ValueError with the file and line, and OSError.
     """
+    from daemons.wire import sitelines
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         text = file.read()
     try:

@@ -61,7 +61,7 @@ class Answer:
         """(STDOUT or STDERR, content) of each record that is whole now; raises ValueError for what is no answer."""
         data, place, found = self._rest + data, 0, []
         while len(data) - place >= HEADER:
-            kind, size, padding = _header(data[place:place + HEADER])
+            kind, size, padding = header(data[place:place + HEADER])
             if self.over:
                 raise ValueError("a record after the end of the request")
             start = place + HEADER
@@ -81,10 +81,10 @@ class Answer:
         self.over, self.status, self.protocol = True, int.from_bytes(content[:4], "big"), content[4]
 
 
-def _header(data: bytes) -> tuple[int, int, int]:
-    """Kind, content's length and padding of a record that an application may send us."""
-    if data[0] != VERSION:
-        raise ValueError(f"not FastCGI: {data!r}")
+def header(data: bytes) -> tuple[int, int, int]:
+    """Kind, content's length and padding of a record that an application may send us; raises ValueError for another."""
+    if len(data) < HEADER or data[0] != VERSION:
+        raise ValueError(f"not FastCGI: {data[:HEADER]!r}")
     if data[1] not in (END, STDOUT, STDERR):
         raise ValueError(f"a record of kind {data[1]} from an application")
     if int.from_bytes(data[2:4], "big") != REQUEST:

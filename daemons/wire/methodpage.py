@@ -94,7 +94,8 @@ def _how_to_call(address: str, method: str, by_json: bool) -> str:
         body = f'{{"jsonrpc": "2.0", "id": 1, "method": "{method}"}}'
         curl = f"curl --json '{body}' {_for_a_shell(address)}"
         text += f"<p>JSON-RPC 2.0 goes there as well:</p>\n<pre>{escape_lines(curl)}</pre>\n"
-    return f'<details class="uses" open>\n<summary>How to call a method</summary>\n<div class="help">{text}</div>\n</details>'
+    return ('<details class="uses" open>\n<summary>How to call a method</summary>\n'
+            f'<div class="help">{text}</div>\n</details>')
 
 
 def _quoted(text: str) -> str:

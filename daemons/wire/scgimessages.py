@@ -15,5 +15,9 @@ def head(variables: Mapping[str, str], length: int) -> bytes:
     words = [word for row in rows for word in row]
     if any("\0" in word for word in words) or not all(name for name, _ in rows):
         raise ValueError("a NUL, or a variable without a name")
-    data = b"".join(word.encode("utf-8", "surrogateescape") + b"\0" for word in words)
-    return b"%d:%s," % (len(data), data)
+    return netstring(b"".join(word.encode("utf-8", "surrogateescape") + b"\0" for word in words))
+
+
+def netstring(data: bytes) -> bytes:
+    """Octets with their number before them, as Dan Bernstein's netstrings have it."""
+    return b"%d:%b," % (len(data), data)

@@ -14,6 +14,7 @@ A line is a word and what it is about.  A pattern is a path with all that is bel
 `*` with the end of a name.
 """
 
+from . import pathpatterns
 from .httpfields import VALUE, is_token
 from .httpstatus import Refused
 from .httptarget import authority
@@ -118,16 +119,11 @@ def _rule(word: str, rest: str, line: int) -> tuple[str, str, str]:
     pattern, _, rest = rest.partition(" ")
     rest = rest.strip(" ")
     check = CHECKS[word]
-    why = ("" if check is _error_page or check is _media_type else _why_no_pattern(pattern)) or check(pattern, rest)
+    about_paths = check not in (_error_page, _media_type)
+    why = (pathpatterns.why_not(pattern) if about_paths else "") or check(pattern, rest)
     if why:
         raise Wrong(line, f"{word}: {why}")
     return word, pattern, rest
-
-
-def _why_no_pattern(pattern: str) -> str:
-    if not pattern.startswith(("/", "*")) or "*" in pattern[1:] or "?" in pattern or not pattern.isprintable():
-        return f"not a path, nor * with the end of a name: {pattern}"
-    return ""
 
 
 def _header(_: str, rest: str) -> str:
@@ -202,11 +198,3 @@ def _mail(_: str, rest: str) -> str:
 CHECKS = {"header": _header, "cache": _value, "redirect": _redirect, "type": _media_type, "error": _error_page,
           "protect": _anything, "cgi": _nothing, "scgi": _address, "fastcgi": _address, "wsgi": _module, "proxy": _url,
           "dav": _dav, "mailconfig": _mail, "gone": _nothing}
-
-
-def matches(pattern: str, path: str) -> bool:
-    """Does a path come under a pattern?"""
-    if pattern.startswith("*"):
-        return path.endswith(pattern[1:])
-    stem = pattern.rstrip("/")
-    return path in (pattern, stem) or path.startswith(f"{stem}/")

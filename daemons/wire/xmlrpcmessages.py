@@ -13,7 +13,7 @@ from pyexpat import ErrorString, ExpatError, ParserCreate, errors
 
 from daemons.wire import faults
 from daemons.wire.faults import INVALID_REQUEST, PARSE_ERROR, Fault
-from daemons.wire.xmlrpcvalues import DEPTH, EXTENSIONS, element, escaped, is_scalar, scalar, tamed
+from daemons.wire.xmlrpcvalues import DEPTH, EXTENSIONS, READERS, element, escaped, tamed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,17 +23,32 @@ VALUES = 100_000                # in one message, those within others counted as
 PIECE = 16384                   # octets that the parser is given at a time
 PROLOG_PIECE = 64               # the same before the first element: a document type ends the matter before it says much
 LONGEST_TAG = 65536             # octets of one tag or comment: each piece makes the parser look at all of it again
+PROLOG = 16384                  # octets before the first element
 LONGEST_NAME = 255              # characters of a method's name
 CHARSETS = ("utf-8", "iso-8859-1", "us-ascii")
 HEADER = '<?xml version="1.0" encoding="UTF-8"?>\n'
 BLANKS = " \t\r\n"
 NAME_SIGNS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:/-")
 
-# element -> its children, in order; what may come any number of times is in _MANY
-_ORDER = {"methodCall": ("methodName", "params"), "param": ("value",), "array": ("data",), "member": ("name", "value"),
-          "fault": ("value",)}
-_MANY = {"params": "param", "data": "value", "struct": "member"}
-_LEAST = {"methodCall": 1, "methodResponse": 1, "param": 1, "array": 1, "member": 2, "fault": 1}
+# What may stand where: a place -> the elements that may follow there -> the place after them.  Within an element, the
+# place is its own name first.
+TYPED, DONE = "value, with its type", "the end"
+_PLACES = {
+    "methodCall": {"methodName": "methodCall, after its name"},
+    "methodCall, after its name": {"params": DONE},
+    "methodResponse": {"params": DONE, "fault": DONE},
+    "params": {"param": "params"}, "param": {"value": DONE}, "fault": {"value": DONE},
+    "array": {"data": DONE}, "data": {"value": "data"},
+    "struct": {"member": "struct"}, "member": {"name": "member, after its name"},
+    "member, after its name": {"value": "member, after its value"},
+    **{place: {} for place in (*READERS, "name", "methodName", TYPED, DONE, "member, after its value")},
+}
+_TYPES = dict.fromkeys([*READERS, "struct", "array"], TYPED)
+_GRAMMARS = {(root, extensions): {
+    **_PLACES, "": {root: DONE}, "value": {name: TYPED for name in _TYPES if extensions or name not in EXTENSIONS}}
+    for root in ("methodCall", "methodResponse") for extensions in (False, True)}
+_UNFINISHED = {"methodCall", "methodResponse", "param", "fault", "array", "member", "member, after its name"}
+_OF_TEXT = {*READERS, "value", "name", "methodName"}
 _BAD_OCTETS = {errors.codes[errors.XML_ERROR_INVALID_TOKEN], errors.codes[errors.XML_ERROR_PARTIAL_CHAR]}
 
 
@@ -48,13 +63,13 @@ class Reading:
         if charset and charset.lower() not in CHARSETS:
             raise _unsupported(charset)
         self.method, self.params, self.fault = "", [], None     # type: str, list[object], object
-        self._extensions, self._charset = extensions, charset
-        self._root = (root,) if root == "methodCall" else ("methodResponse",)
-        self._open: list[str] = [""]            # the elements that we are in, and how many children each has had
-        self._counts = [0]
+        self._charset = charset
+        self._places = _GRAMMARS[root, bool(extensions)]
+        self._stack = [""]                      # where we are, and in what
+        self._pieces: list[str] = []            # of the text of an element that may have some
+        self._collects = False                  # whether we are in such
         self._holders: list[Any] = []           # the structs and arrays that we are in
         self._names: list[str] = []             # of the members that we are in
-        self._text: list[str] | None = None     # what is collected of the text of an element that may have some
         self._value: object = None              # the last one that ended
         self._left, self._fed, self._last = VALUES, 0, b""
         self._parser = parser = ParserCreate(charset or None)
@@ -71,7 +86,7 @@ class Reading:
         """Take the next octets, however many."""
         view, start = memoryview(data), 0
         while start < len(view):
-            in_prolog = not self._counts[0]
+            in_prolog = not self._stack[0]
             piece = bytes(view[start:start + (PROLOG_PIECE if in_prolog else PIECE)])
             if in_prolog and not {0, 0xfe, 0xff}.isdisjoint(piece):         # the parser would guess
                 raise _unsupported("UTF-16")
@@ -95,6 +110,8 @@ class Reading:
             self._parser.Parse(piece, last)
         except ExpatError as error:
             raise self._trouble(error, before, piece) from None
+        if self._fed > PROLOG and not self._stack[0]:
+            raise Fault(INVALID_REQUEST, f"no message within {PROLOG} octets")
         if self._fed - self._parser.CurrentByteIndex > LONGEST_TAG:
             raise Fault(INVALID_REQUEST, f"a tag or comment of more than {LONGEST_TAG} octets")
         self._last = (self._last + piece)[-8:] if len(piece) < 8 else piece[-8:]
@@ -115,84 +132,78 @@ class Reading:
             raise _unsupported(encoding)
 
     def _start(self, tag: str, attributes: object) -> None:     # attributes mean nothing: there is xmlns at most
-        parent, count = self._open[-1], self._counts[-1]
-        if parent == "value":
-            self._start_of_type(tag, count)
-        elif _MANY.get(parent) != tag:
-            self._check_order(parent, count, tag)
-        self._counts[-1] = count + 1
-        self._open.append(tag)
-        self._counts.append(0)
-        if tag == "value":
-            self._left -= 1
-            if self._left < 0:
-                raise Fault(INVALID_REQUEST, f"more than {VALUES} values")
-        if tag in ("value", "name", "methodName") or is_scalar(tag):
-            self._text = []
-
-    def _check_order(self, parent: str, count: int, tag: str) -> None:
-        order = self._root if not parent else _ORDER.get(parent, ())
-        if parent == "methodResponse":
-            order = ("fault" if tag == "fault" else "params",)
-        if count >= len(order) or order[count] != tag:
-            raise Fault(INVALID_REQUEST, f"there can be no {tag[:40]!a} here" + (f", in {parent}" if parent else ""))
-
-    def _start_of_type(self, tag: str, count: int) -> None:
-        if count or (self._text and "".join(self._text).strip(BLANKS)):
+        stack = self._stack
+        after = self._places[stack[-1]].get(tag)
+        if after is None:
+            raise self._misplaced(tag)
+        stack[-1] = after
+        stack.append(tag)
+        if after is TYPED and self._pieces and "".join(self._pieces).strip(BLANKS):
             raise Fault(INVALID_REQUEST, "a value has one type, and no text beside it")
-        self._text = None
-        if tag == "struct" or tag == "array":
-            if len(self._holders) == DEPTH:
-                raise Fault(INVALID_REQUEST, f"structs and arrays more than {DEPTH} deep")
-            self._holders.append({} if tag == "struct" else [])
-        elif not is_scalar(tag):
-            raise Fault(INVALID_REQUEST, f"there is no type {tag[:40]!a}")
-        elif tag in EXTENSIONS and not self._extensions:
-            raise Fault(INVALID_REQUEST, f"{tag} is an extension that is not enabled here")
+        if tag in _OF_TEXT:
+            self._pieces.clear()
+            self._collects = True
+            if tag == "value":
+                self._left -= 1
+                if self._left < 0:
+                    raise Fault(INVALID_REQUEST, f"more than {VALUES} values")
+        else:
+            self._collects = False
+            if after is TYPED:
+                if len(self._holders) == DEPTH:
+                    raise Fault(INVALID_REQUEST, f"structs and arrays more than {DEPTH} deep")
+                self._holders.append({} if tag == "struct" else [])
+
+    def _misplaced(self, tag: str) -> Fault:
+        """Why this element cannot stand here."""
+        place = self._stack[-1]
+        if place != "value":
+            return Fault(INVALID_REQUEST, f"there can be no {tag[:40]!a} here" + (f" ({place})" if place else ""))
+        if tag in EXTENSIONS:
+            return Fault(INVALID_REQUEST, f"{tag} is an extension that is not enabled here")
+        return Fault(INVALID_REQUEST, f"there is no type {tag[:40]!a}")
 
     def _characters(self, data: str) -> None:
-        if self._text is not None:
-            self._text.append(data)
+        if self._collects:
+            self._pieces.append(data)
         elif data.strip(BLANKS):
-            raise Fault(INVALID_REQUEST, f"text where there can be none, in {self._open[-1]}")
+            raise Fault(INVALID_REQUEST, f"text where there can be none ({self._stack[-1]})")
 
     def _end(self, tag: str) -> None:
-        self._open.pop()
-        count, text = self._counts.pop(), self._text
-        if count < _LEAST.get(tag, 0):
+        place = self._stack.pop()
+        self._collects = False
+        if tag in READERS:
+            self._value = READERS[tag]("".join(self._pieces))
+        elif tag == "value":
+            self._keep("".join(self._pieces) if place == "value" else self._value)      # no type is a string
+        elif place in _UNFINISHED:
             raise Fault(INVALID_REQUEST, f"something is missing in {tag}")
-        if tag == "value":
-            if not count:               # no type is a string
-                self._value = "".join(text or ())
-            self._keep(self._value)
-        elif text is not None:
-            self._end_of_text(tag, "".join(text))
         elif tag == "struct" or tag == "array":
             self._value = self._holders.pop()
-        elif tag == "member":
-            self._names.pop()
-        self._text = None
-
-    def _end_of_text(self, tag: str, text: str) -> None:
-        if tag == "methodName":
-            if not text or len(text) > LONGEST_NAME or not NAME_SIGNS.issuperset(text):
-                raise Fault(INVALID_REQUEST, f"not the name of a method: {text[:40]!a}")
-            self.method = text
         elif tag == "name":
-            if text in self._holders[-1]:
-                raise Fault(INVALID_REQUEST, f"two members have the name {text[:40]!a}")
-            self._names.append(text)
-        else:
-            self._value = scalar(tag, text)
+            self._name("".join(self._pieces))
+        elif tag == "methodName":
+            self._method("".join(self._pieces))
+
+    def _method(self, text: str) -> None:
+        if not text or len(text) > LONGEST_NAME or not NAME_SIGNS.issuperset(text):
+            raise Fault(INVALID_REQUEST, f"not the name of a method: {text[:40]!a}")
+        self.method = text
+
+    def _name(self, text: str) -> None:
+        if text in self._holders[-1]:
+            raise Fault(INVALID_REQUEST, f"two members have the name {text[:40]!a}")
+        self._names.append(text)
 
     def _keep(self, value: object) -> None:
-        """Put a value where it belongs."""
-        parent = self._open[-1]
-        if parent == "data":
+        """Put a value where it belongs: in what we are in, or in the message."""
+        self._pieces.clear()
+        place = self._stack[-1]
+        if place == "data":
             self._holders[-1].append(value)
-        elif parent == "member":
-            self._holders[-1][self._names[-1]] = value
-        elif parent == "param":
+        elif place == "member, after its value":
+            self._holders[-1][self._names.pop()] = value
+        elif self._stack[-2] == "params":
             self.params.append(value)
         else:
             self.fault = value

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 DEPTH = 64                      # structs and arrays within each other
 LONGEST_NUMBER = 400            # characters of a double: the longest that mean something have 325 or so
 BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
-EXTENSIONS = frozenset(("i8", "nil", "ex:i8", "ex:nil"))
-EX = "ex:"                      # the prefix that Apache's library binds to its extensions, and others took over
 
 # what XML 1.0 has no way to write, not even as a reference (2.2, Char); lone surrogates are found when encoding
 _FORBIDDEN = frozenset(map(chr, range(32))) - frozenset("\t\n\r") | {"\ufffe", "\uffff"}
@@ -33,13 +31,8 @@ _FORBIDDEN = frozenset(map(chr, range(32))) - frozenset("\t\n\r") | {"\ufffe", "
 
 
 def scalar(kind: str, text: str) -> object:
-    """The value of a scalar element of this kind with this text.  Raises Fault."""
-    return _READERS[kind.removeprefix(EX)](text)
-
-
-def is_scalar(kind: str) -> bool:
-    """Is there a scalar of this name, extensions included?"""
-    return kind in EXTENSIONS or kind in _READERS
+    """The value of a scalar element of this kind with this text.  Raises Fault, and KeyError for no such kind."""
+    return READERS[kind](text)
 
 
 def _int(text: str, bits: int = 32) -> int:
@@ -115,10 +108,13 @@ def _nil(text: str) -> None:
         raise _bad("nil holds nothing", text)
 
 
-_READERS: dict[str, Callable[[str], object]] = {
-    "string": _string, "int": _int, "i4": _int, "i8": _long, "boolean": _boolean, "double": _double,
-    "dateTime.iso8601": _date, "base64": _base64, "nil": _nil,
+# name of an element -> what reads its text
+READERS: dict[str, Callable[[str], object]] = {
+    "string": _string, "int": _int, "i4": _int, "boolean": _boolean, "double": _double, "dateTime.iso8601": _date,
+    "base64": _base64, "i8": _long, "ex:i8": _long, "nil": _nil, "ex:nil": _nil,
 }
+# of these, what both sides must want; ex: is the prefix that Apache's library has for them, and others took over
+EXTENSIONS = frozenset(("i8", "ex:i8", "nil", "ex:nil"))
 
 
 def _bad(why: str, text: str) -> Fault:

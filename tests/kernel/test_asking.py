@@ -44,16 +44,16 @@ def beside(work):
 def test_a_question_and_its_answer_until_the_end(both):
     ours, theirs = both
     theirs.sendall(b"answer")
-    theirs.shutdown(socket.SHUT_WR)
+    thread = beside(lambda: theirs.recv(100) == b"question" and theirs.shutdown(socket.SHUT_WR))
     assert asked(ours, b"question") == b"answer"
-    assert theirs.recv(100) == b"question"
+    thread.join()
 
 
 def test_the_end_of_the_question_is_not_said(both):
     ours, theirs = both
-    theirs.sendall(b"answer.")
+    thread = beside(lambda: theirs.recv(100) == b"question" and theirs.sendall(b"answer."))
     assert asked(ours, b"question", enough=b".") == b"answer."
-    assert theirs.recv(100) == b"question"
+    thread.join()
     with pytest.raises(BlockingIOError):
         theirs.recv(100, socket.MSG_DONTWAIT)
 
@@ -91,6 +91,14 @@ def test_a_connection_that_breaks_is_no_end(both):
     theirs.close()
     with ours, pytest.raises(Failed, match="broke"):
         asked(SocketTransport(ours))
+
+
+def test_who_closes_without_having_read_everything_has_answered(both):
+    ours, theirs = both
+    theirs.sendall(b"busy")
+    thread = beside(lambda: theirs.recv(1) and theirs.close())
+    assert asked(ours, bytes(1000)) == b"busy"
+    thread.join()
 
 
 def test_the_bounds(both):

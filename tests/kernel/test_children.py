@@ -1,17 +1,21 @@
 """Children: octets both ways at once, within bounds, and nothing left behind however it ends."""
 
+import contextlib
+import glob
 import os
 import signal
 import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from daemons.kernel.asking import Bounds, Overdue, Overfull
 from daemons.kernel.children import Child, NotStarted
 from daemons.kernel.ends import Gone, Overtime, Reset, Stopped
+from daemons.kernel.models import STACK
 from daemons.kernel.transport import SocketTransport
 from tests.live.machine import program, until
 
@@ -50,19 +54,26 @@ def of_10_mb(piece=bytes(range(256)) * 40):
 @pytest.fixture(autouse=True)
 def tidy():
     """No descriptor and no child is left, whatever the test did."""
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = sorted(os.listdir("/proc/self/fd")), children()
     yield
-    assert sorted(os.listdir("/proc/self/fd")) == before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert (sorted(os.listdir("/proc/self/fd")), children()) == before
+
+
+def children():
+    """The ids of all children of this process, zombies among them."""
+    found = set()
+    for one in glob.glob("/proc/self/task/*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):        # a thread that ended just now
+            found.update(Path(one).read_text().split())
+    return found
 
 
 # -- surroundings --
 
 
 def test_its_surroundings(tmp_path):
-    printed, _ = shell("pwd; env; ls /proc/self/fd | wc -l", environment={"QUERY_STRING": "-s", "PATH": "/bin:/usr/bin"},
-                       folder=str(tmp_path))
+    printed, _ = shell("pwd; env; ls /proc/self/fd | wc -l", folder=str(tmp_path),
+                       environment={"QUERY_STRING": "-s", "PATH": "/bin:/usr/bin"})
     lines = printed.decode().split("\n")
     assert lines[0] == str(tmp_path) and int(lines[-2]) == 4        # 0, 1, 2, and the folder that ls reads
     found = dict(line.split("=", 1) for line in lines if "=" in line)
@@ -181,8 +192,7 @@ def test_what_was_kept_back_may_leave_when_it_pauses():
         story.append("settled")
 
     try:
-        with Child(["/bin/sh", "-c", f"echo one; read -r line < /proc/{os.getpid()}/fd/{reader}; echo two"], {}) as child:
-            child.converse(nothing, story.append, Bounds(20, 100), settle=settle)
+        shell(f"echo one; read -r line < /proc/{os.getpid()}/fd/{reader}; echo two", heard=story.append, settle=settle)
     finally:
         os.close(reader)
         os.close(writer)
@@ -231,12 +241,13 @@ def test_the_time_limits_end_it_and_all_it_started(text, why):
 
 
 def test_our_own_time_is_not_its_own():
-    slow = threading.Event()
-    printed, _ = shell("echo one; sleep 0.1; echo two", bounds=Bounds(5, 100, patience=5),
-                       heard=lambda data: slow.wait(0.05))
-    assert printed == b""
-    told = []
-    shell("echo one; echo two", bounds=Bounds(0.4, 100), heard=lambda data: told.append(data) or slow.wait(0.6) and None)
+    told, slow = [], threading.Event()
+
+    def heard(data):
+        told.append(data)
+        slow.wait(0.6)
+
+    shell("echo one; echo two", bounds=Bounds(0.4, 100), heard=heard)
     assert b"".join(told) == b"one\ntwo\n"
 
 
@@ -344,8 +355,12 @@ def test_the_order_to_stop_from_another_thread_ends_it(client):
 def test_in_threads_side_by_side():
     found = []
     threads = [threading.Thread(target=lambda: found.append(run(["/bin/cat"], of_10_mb()[:100]))) for _ in range(8)]
-    for one in threads:
-        one.start()
+    before = threading.stack_size(STACK)
+    try:
+        for one in threads:
+            one.start()
+    finally:
+        threading.stack_size(before)
     for one in threads:
         one.join()
     assert [(printed, child.status) for printed, child in found] == [(b"".join(of_10_mb()[:100]), 0)] * 8

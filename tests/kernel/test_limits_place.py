@@ -146,7 +146,8 @@ def test_explain_tells_it(directory, kind, arguments, expected):
 
 def asks_for_passwords(path):
     """Does a program mention the penalty of failed logins?"""
-    return any(isinstance(node, ast.Attribute) and node.attr == "penalty" for node in ast.walk(sources.tree(path)))
+    return any(isinstance(node, ast.Attribute) and node.attr == "penalty"
+               for one in {path, *sources.family(path)} for node in ast.walk(sources.tree(one)))
 
 
 @pytest.mark.parametrize("path", [*sources.programs(), "tests/live/logind.py"])

@@ -9,7 +9,8 @@ from daemons.stores.lastlines import last_lines
 
 @pytest.mark.parametrize("text, most, lines", [
     (b"", 10, []), (b"a\nb\n", 100, ["a", "b"]), (b"a\nb\nhalf", 100, ["a", "b"]), (b"aaaa\nbb\ncc\n", 6, ["bb", "cc"]),
-    (b"aaaa\nbb\ncc\n", 7, ["bb", "cc"]), (b"aaaa\nbb\ncc\n", 5, ["cc"]), (b"\xff\n", 10, ["\ufffd"]), (b"x" * 50, 10, [])])
+    (b"aaaa\nbb\ncc\n", 7, ["bb", "cc"]), (b"aaaa\nbb\ncc\n", 5, ["cc"]), (b"\xff\n", 10, ["\ufffd"]),
+    (b"x" * 50, 10, [])])
 def test_whole_lines_alone(tmp_path, text, most, lines):
     (tmp_path / "log").write_bytes(text)
     assert last_lines(str(tmp_path / "log"), most) == lines

@@ -38,7 +38,7 @@ def proc(tmp_path):
     (tmp_path / "self" / "net" / "fib_trie").write_text(TRIE)
     (tmp_path / "self" / "net" / "if_inet6").write_text(INET6)
     (tmp_path / "loadavg").write_text("0.20 0.18 1.12 1/80 11206\n")
-    (tmp_path / "meminfo").write_text("MemTotal:       16384000 kB\nMemAvailable:    8192 kB\nHugePages_Total:       0\nOdd:\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 16384000 kB\nMemAvailable:    8192 kB\nHugePages_Total: 0\nOdd:\n")
     return tmp_path
 
 
@@ -54,12 +54,13 @@ def test_own_addresses(proc):
 
 
 def test_mounts_are_disks_once_each(proc):
-    other = next((path for path in ("/dev/shm", "/proc", "/sys") if os.stat(path).st_dev != os.stat("/").st_dev))
+    other = next(path for path in ("/dev/shm", "/proc", "/sys") if os.stat(path).st_dev != os.stat("/").st_dev)
     inside = proc / "a b"
     inside.mkdir()
     told = str(inside).replace(" ", "\\040")
     (proc / "self" / "mounts").write_text(
-        f"/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 {other} ext4 rw 0 0\n/dev/sdb1 {other} ext4 rw 0 0\nproc /proc proc rw 0 0\n"
+        f"/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 {other} ext4 rw 0 0\n/dev/sdb1 {other} ext4 rw 0 0\n"
+        "proc /proc proc rw 0 0\n"
         f"/dev/sdc1 /nowhere/at/all ext4 rw 0 0\n/dev/sda1 {told} ext4 rw 0 0\nnfs:/x /srv nfs rw 0 0\n")
     assert machinefacts.mounts(str(proc))[:2] == ["/", other]
     assert set(machinefacts.mounts(str(proc))) <= {"/", other, str(inside)}

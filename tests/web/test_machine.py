@@ -109,7 +109,8 @@ def test_lookups():
 
 
 @pytest.mark.parametrize("name, word", [("lookup", ""), ("lookup", "a" * 254), ("lookup", "a\0b"), ("lookup", 5),
-                                        ("reverse", "localhost"), ("reverse", ""), ("reverse", "1" * 300), ("reverse", "::1%lo")])
+                                        ("reverse", "localhost"), ("reverse", ""), ("reverse", "1" * 300),
+                                        ("reverse", "::1%lo")])
 def test_what_is_not_looked_up(name, word):
     assert code(name, word) == faults.INVALID_PARAMS
 
@@ -131,7 +132,8 @@ def test_the_last_events_of_a_program(tmp_path):
     found = ask("events", "echod", log_file=str(path))
     assert len(found) == 20 and found[-1] == {"when": "Nov 24 12:00:29", "pid": 41, "event": "close",
                                               "values": {"session": "0000001d", "why": "a b"}}
-    assert [one["values"]["session"] for one in ask("events", "echod", 2, log_file=str(path))] == ["0000001c", "0000001d"]
+    assert [one["values"]["session"] for one in ask("events", "echod", 2, log_file=str(path))] == ["0000001c",
+    "0000001d"]
     assert len(ask("events", "echod", 1000, log_file=str(path))) == 31
     assert ask("events", "fingerd", log_file=str(path)) == []
 

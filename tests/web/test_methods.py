@@ -49,10 +49,12 @@ def test_a_name_is_no_path(name):
     there = registry(*load(HERE))
     with pytest.raises(Fault) as fault:
         there.call(name, [])
-    assert fault.value.code == faults.UNKNOWN_METHOD and len(fault.value.string) < 400 and fault.value.string.isprintable()
+    assert fault.value.code == faults.UNKNOWN_METHOD
+    assert len(fault.value.string) < 400 and fault.value.string.isprintable()
 
 
-@pytest.mark.parametrize("name", ["", "_a", "a._b", "a..b", ".a", "a.", "a b", "é", "a\n", "<a>", "x" * 256, "__init__"])
+@pytest.mark.parametrize("name", ["", "_a", "a._b", "a..b", ".a", "a.", "a b", "é", "a\n", "<a>",
+    "x" * 256, "__init__"])
 def test_names_that_no_method_can_have(name):
     with pytest.raises(ValueError, match="not the name of a method"):
         Method(name, len)
@@ -151,7 +153,8 @@ def test_nobody_is_caller_by_saying_so():
 
 
 @pytest.mark.parametrize("spec, names", [
-    (HERE, {"add", "when"}), (f"{HERE}:backups", {"status", "kinds", "named"}), (f"{HERE}:Backups", {"status", "kinds", "named"}),
+    (HERE, {"add", "when"}), (f"{HERE}:backups", {"status", "kinds", "named"}),
+    (f"{HERE}:Backups", {"status", "kinds", "named"}),
     (f"{HERE}:CHOSEN", {"math.add", "base"}), (f"{HERE}:add", {"add"})])
 def test_what_is_offered(spec, names):
     assert {method.name for method in load(spec)} == names
@@ -177,9 +180,11 @@ def test_what_a_module_says_of_itself(text, names, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("spec, why", [
     ("nosuch.module", "ModuleNotFoundError"), ("../x", "not the name of a module"), ("", "not the name of a module"),
-    (f"{HERE}:nosuch", "nothing of this name"), (f"{HERE}:_hidden", "nothing of this name"), (f"{HERE}:PREFIX", "no methods"),
-    (f"{HERE}:backups.status", "nothing of this name"), (f"{HERE}:Unmade", "OSError: no disk"), ("tests.web", "no methods"),
-    (f"{HERE}:", "nothing of this name"), ("os:environ", "no methods|not a method")])
+    (f"{HERE}:nosuch", "nothing of this name"), (f"{HERE}:_hidden", "nothing of this name"),
+    (f"{HERE}:PREFIX", "no methods"),
+    (f"{HERE}:backups.status", "nothing of this name"), (f"{HERE}:Unmade", "OSError: no disk"),
+    ("tests.web", "no methods"),
+    (f"{HERE}:", "nothing of this name"), ("math:pi", "no methods")])
 def test_what_cannot_be_offered(spec, why):
     with pytest.raises(ValueError, match=why):
         load(spec)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+import typing
 from datetime import datetime
-from typing import Any, Optional, Union
 
 import pytest
 
+from daemons.web.signatures import MOST, of
 from daemons.wire import faults
 from daemons.wire.faults import Fault
-from daemons.web.signatures import MOST, of
 
 NOON = datetime(2026, 12, 31, 12, 0, 5)
 ANY = object()
@@ -35,9 +35,11 @@ def taken(annotation, value, spelt=False):
     (int, [5], [True, 5.0, "5", None, [5]]), (float, [1.5], [True, "1.5", 10**400]), (str, ["a"], [5, b"a", None]),
     (bool, [True, False], [0, 1, "yes"]), (bytes, [b"a"], ["YQ==", 5]), (list, [[1, "a"]], [{}, "a", (1,)]),
     (dict, [{"a": 1}], [[], "a"]), (datetime, [NOON], ["20261231T12:00:05", 5]), (None, [None], [0, ""]),
-    (int | None, [5, None], ["a", 1.5]), (Optional[str], ["a", None], [5]), (Union[int, str], [5, "a"], [1.5, None]),
-    (list[int], [[], [1, 2]], [["a"], [True], [1, None], 5]), (dict[str, list[str]], [{"a": ["b"]}], [{"a": "b"}, {"a": [1]}]),
-    (list[int] | str, [[1], "a"], [["a"]]), (Any, [1, "a", None, []], []), (object, [5, None], []),
+    (int | None, [5, None], ["a", 1.5]), ("typing.Optional[str]", ["a", None], [5]),
+    ("typing.Union[int, str]", [5, "a"], [1.5, None]),
+    (list[int], [[], [1, 2]], [["a"], [True], [1, None], 5]),
+    (dict[str, list[str]], [{"a": ["b"]}], [{"a": "b"}, {"a": [1]}]),
+    (list[int] | str, [[1], "a"], [["a"]]), (typing.Any, [1, "a", None, []], []), (object, [5, None], []),
     ("int", [5], ["a"]), ("list[int | None]", [[1, None]], [["a"]]), ("Unknown", [5, "a"], []), (tuple, [[1]], []),
 ])
 def test_what_an_annotation_lets_through(annotation, right, wrong):
@@ -63,7 +65,8 @@ def test_text_for_what_json_has_not():
             taken(annotation, "not?", spelt=True)
 
 
-@pytest.mark.parametrize("annotation, said", [(int, "a whole number"), (str | None, "text or nothing"), (datetime, "a date"),
+@pytest.mark.parametrize("annotation, said", [(int, "a whole number"), (str | None, "text or nothing"),
+    (datetime, "a date"),
                                               (bytes, "octets"), (list[int], "a list"), (dict, "a struct")])
 def test_the_words_of_a_refusal(annotation, said):
     with pytest.raises(Fault) as fault:
@@ -81,8 +84,10 @@ def any_number(a, *more: int):
 
 @pytest.mark.parametrize("params, why", [
     ([], "takes 1 to 2 parameters, not 0"), ([1, "a", 3], "takes 1 to 2 parameters, not 3"),
-    ({}, "needs the parameter a"), ({"a": 1, "c": 2}, "has no parameter 'c'"), ({"a": 1, "caller": 2}, "has no parameter"),
-    ({"a": 1, "more": 2}, "has no parameter"), ({"a": "1"}, "parameter a must be"), ([1, 2], "parameter b must be text")])
+    ({}, "needs the parameter a"), ({"a": 1, "c": 2}, "has no parameter 'c'"),
+    ({"a": 1, "caller": 2}, "has no parameter"),
+    ({"a": 1, "more": 2}, "has no parameter"), ({"a": "1"}, "parameter a must be"),
+    ([1, 2], "parameter b must be text")])
 def test_how_many_and_which(params, why):
     with pytest.raises(Fault) as fault:
         of(several).arguments(params)
@@ -103,6 +108,16 @@ def test_parameters_in_a_list_or_by_name():
         of(math.sqrt).arguments({"x": 4})
 
 
+def partly(a: Nowhere, b: int) -> Nothing.atall:  # noqa: F821
+    """Annotations of which a running program knows one."""
+
+
+def test_one_annotation_that_is_unknown_takes_nothing_from_the_others():
+    assert str(of(partly)) == "(a, b: int)" and of(partly).arguments([object, 1])
+    with pytest.raises(Fault, match="parameter b"):
+        of(partly).arguments([1, "1"])
+
+
 def test_what_a_list_cannot_call_is_no_method():
     def function(*, needed):
         """It has to be given by name."""
@@ -117,7 +132,7 @@ def test_what_is_told():
     assert taking(int | None).told() == [["any", "int"], ["any", "nil"]] and str(taking(int | None)) == "(x: int|nil)"
     assert taking(datetime).told() == [["any", "dateTime.iso8601"]]
     assert of(lambda: 1).told() == [["any"]] and str(of(lambda: 1)) == "()"
-    many: Any = int | str | bool | float
+    many: typing.Any = int | str | bool | float
     told = of(_annotated(lambda a, b, c, d: 1, dict.fromkeys("abcd", many))).told()
     assert len(told) == MOST and all(len(row) == 5 for row in told)
 

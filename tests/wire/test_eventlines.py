@@ -33,8 +33,10 @@ def test_lines(line, expected):
     assert parts(line) == expected
 
 
-@given(st.dictionaries(st.text("abcxyz", min_size=1), st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('\\" ='),
-                                                              max_size=LONGEST_VALUE // 16), max_size=4))
+TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('\\" ='), max_size=LONGEST_VALUE // 16)
+
+
+@given(st.dictionaries(st.text("abcxyz", min_size=1), TEXT, max_size=4))
 def test_what_is_logged_is_read_back(values):
     words = " ".join(["event", *(f"{key}={quoted(value)}" for key, value in values.items())])
     assert parts(f"Nov 24 12:00:00 host echod[41]: {words}") == ("Nov 24 12:00:00", "echod", 41, "event", values)

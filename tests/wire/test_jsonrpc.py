@@ -55,13 +55,15 @@ def test_a_batch_is_answered_in_order_without_its_notifications():
 
 @pytest.mark.parametrize("sent, code", [
     (b"", -32700), (b"{", -32700), (b'{"jsonrpc": "2.0", "method": "foobar, "params": "bar", "baz]', -32700),
-    (b"[]", -32600), (b"1", -32600), (b'"x"', -32600), (b"null", -32600), (b"\xff", -32700), (b"\xef\xbb\xbf{}", -32700),
+    (b"[]", -32600), (b"1", -32600), (b'"x"', -32600), (b"null", -32600), (b"\xff", -32700),
+    (b"\xef\xbb\xbf{}", -32700),
     ('{"jsonrpc":"2.0","method":"é","id":1}'.encode("utf-16"), -32700),
     (b'{"jsonrpc": "2.0", "method": 1, "params": "bar"}', -32600), (b'{"jsonrpc": "2.0", "id": 1}', -32600),
     (b'{"jsonrpc": 2.0, "method": "a", "id": 1}', -32600), (b'{"method": "a", "id": 1}', -32600),
     (b'{"jsonrpc": "2.0", "method": "a", "params": "bar", "id": 1}', -32600),
     (b'{"jsonrpc": "2.0", "method": "a", "params": null, "id": 1}', -32600),
-    (b'{"jsonrpc": "2.0", "method": "a", "id": true}', -32600), (b'{"jsonrpc": "2.0", "method": "a", "id": {}}', -32600),
+    (b'{"jsonrpc": "2.0", "method": "a", "id": true}', -32600),
+    (b'{"jsonrpc": "2.0", "method": "a", "id": {}}', -32600),
     (b'{"jsonrpc": "2.0", "method": "a", "method": "b", "id": 1}', -32700),
     (b'{"jsonrpc": "2.0", "method": "sum", "params": [NaN], "id": 1}', -32700),
     (b'{"jsonrpc": "2.0", "method": "sum", "params": [1e999], "id": 1}', -32700),
@@ -80,7 +82,8 @@ def test_what_is_no_request(sent, code):
 def test_faults_by_their_numbers_in_json_rpc(code, told):
     def fail(method, params):
         raise Fault(code, "why")
-    assert json.loads(answered(b'{"jsonrpc":"2.0","method":"a","id":1}', fail))["error"] == {"code": told, "message": "why"}
+    answer = json.loads(answered(b'{"jsonrpc":"2.0","method":"a","id":1}', fail))
+    assert answer["error"] == {"code": told, "message": "why"}
 
 
 def test_dates_and_octets_are_text():
@@ -132,8 +135,9 @@ def test_the_number_of_values_is_limited_in_little_memory():
     assert len(loads(b"[" + b"1," * (VALUES - 2) + b"1]")) == VALUES - 1
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers(-2**63, 2**63) | st.floats(allow_nan=False, allow_infinity=False)
-                    | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+JSON = st.recursive(st.none() | st.booleans() | st.integers(-2**63, 2**63) | st.text()
+                    | st.floats(allow_nan=False, allow_infinity=False),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 
 
 @given(JSON)

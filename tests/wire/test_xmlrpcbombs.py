@@ -8,7 +8,16 @@ import pytest
 
 from daemons.wire import faults
 from daemons.wire.faults import Fault
-from daemons.wire.xmlrpcmessages import DEPTH, LONGEST_TAG, VALUES, Reading, build_response, parse_call, parse_response
+from daemons.wire.xmlrpcmessages import (
+    DEPTH,
+    LONGEST_TAG,
+    PROLOG,
+    VALUES,
+    Reading,
+    build_response,
+    parse_call,
+    parse_response,
+)
 from tests import sources
 
 CALL = "<methodCall><methodName>m</methodName><params><param><value>{}</value></param></params></methodCall>"
@@ -38,7 +47,8 @@ def fault(data):
     '<!DOCTYPE a PUBLIC "-//x" "http://192.0.2.1/x.dtd">' + CALL.format(""),
     '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>' + CALL.format("&x;"),
     '<!DOCTYPE a [<!ENTITY % x SYSTEM "http://192.0.2.1/"> %x;]>' + CALL.format(""),
-    '<!DOCTYPE a [<!NOTATION x SYSTEM "y">]>' + CALL.format(""), "<!DOCTYPE a [<!ATTLIST a b CDATA 'c'>]>" + CALL.format(""),
+    '<!DOCTYPE a [<!NOTATION x SYSTEM "y">]>' + CALL.format(""),
+    "<!DOCTYPE a [<!ATTLIST a b CDATA 'c'>]>" + CALL.format(""),
     '<?xml version="1.0" standalone="yes"?><!-- a --><!DOCTYPE a [<!ELEMENT a ANY>]>' + CALL.format(""),
     "<!DOCTYPE a [" + "<!-- -->" * 1000 + "]>", f"<!DOCTYPE {'a' * 200_000} [<!ENTITY a 'b'>]>",
 ], ids=lambda text: text[:40])
@@ -113,15 +123,22 @@ def test_a_million_members_are_refused_on_the_way():
     assert int(number) <= VALUES and int(kib) < 48 * 1024 and "values" in why
 
 
-@pytest.mark.parametrize("before, after", [("<methodCall a='", "'/>"), ("<!--", "-->"), ("<?x ", "?>"),
-                                           ("<methodCall><methodName>m</methodName><!--", "--></methodCall>"),
-                                           ("<methodCall><", "/></methodCall>")])
+@pytest.mark.parametrize("before, after", [("<methodName a='", "'>m</methodName>"), ("<!--", "-->"), ("<?x ", "?>"),
+                                           ("<", "/>")])
 def test_a_tag_that_does_not_end(before, after):
-    assert "tag or comment" in fault(before + "x" * 10 * LONGEST_TAG + after).string
+    assert "tag or comment" in fault(f"<methodCall>{before}{'x' * 10 * LONGEST_TAG}{after}</methodCall>").string
+
+
+@pytest.mark.parametrize("text", ["<methodCall a='" + "x" * PROLOG, "<!--" + "x" * PROLOG, "<?x " + "x" * PROLOG,
+                                  "<!---->" * PROLOG, " " * 2 * PROLOG, "<?a b?>" * PROLOG], ids=lambda text: text[:16])
+def test_a_message_begins_soon(text):
+    assert "no message" in fault(text).string
+    blanks = " " * (PROLOG - 100)
+    assert parse_call(f"{blanks}<methodCall><methodName>m</methodName></methodCall>".encode(), False) == ("m", [])
 
 
 def test_attributes_have_no_meaning_and_take_no_memory(traced):
-    names = " ".join(f'xmlns:a{number}="http://{"x" * 200}"' for number in range(200))
+    names = " ".join(f'xmlns:a{number}="http://{"x" * 200}"' for number in range(60))
     text = f"<methodCall {names}><methodName>m</methodName></methodCall>"
     assert parse_call(text.encode(), False) == ("m", [])
     assert traced.get_traced_memory()[1] < 10 * len(text)
@@ -129,7 +146,8 @@ def test_attributes_have_no_meaning_and_take_no_memory(traced):
 
 def test_long_texts_come_whole():
     text = "x" * 3_000_000 + "é\U0001f600"
-    assert parse_response(build_response({"a": text, "b": text.encode()}, False), False) == {"a": text, "b": text.encode()}
+    value = {"a": text, "b": text.encode()}
+    assert parse_response(build_response(value, False), False) == value
 
 
 def test_a_refused_message_is_let_go_of_at_once():

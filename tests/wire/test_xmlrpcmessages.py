@@ -47,7 +47,8 @@ def refused(value, extensions=False):
     ("<int>5</int>", 5), ("<i4>-12</i4>", -12), ("<int>+7</int>", 7), ("<int>-0</int>", 0), ("<int>007</int>", 7),
     ("<int>2147483647</int>", 2**31 - 1), ("<i4>-2147483648</i4>", -2**31), (f"<i4>{'0' * 9000}1</i4>", 1),
     ("<boolean>1</boolean>", True), ("<boolean>0</boolean>", False),
-    ("<double>-1.5</double>", -1.5), ("<double>+.5</double>", 0.5), ("<double>3.</double>", 3.0), ("<double>2</double>", 2.0),
+    ("<double>-1.5</double>", -1.5), ("<double>+.5</double>", 0.5), ("<double>3.</double>", 3.0),
+    ("<double>2</double>", 2.0),
     ("<double>1e+16</double>", 1e16), ("<double>4.9E-324</double>", 5e-324),
     ("<string>a b</string>", "a b"), ("bare", "bare"), ("", ""), ("  ", "  "), ("<string/>", ""),
     ("<string> &lt;&amp;&#233;é\U0001f600 </string>", " <&éé\U0001f600 "), ("<![CDATA[<i>&x;]]>", "<i>&x;"),
@@ -160,7 +161,8 @@ def test_encodings_that_are_not_taken(name, codec):
 
 
 @pytest.mark.parametrize("name, octets", [("us-ascii", b"\xc3\xa9"), ("utf-8", b"\xe9"), ("utf-8", b"\xc0\xaf"),
-                                          ("utf-8", b"\xed\xa0\x80"), ("utf-8", b"\xf4\x90\x80\x80"), ("utf-8", b"a\xff")])
+                                          ("utf-8", b"\xed\xa0\x80"), ("utf-8", b"\xf4\x90\x80\x80"),
+                                          ("utf-8", b"a\xff")])
 @pytest.mark.parametrize("before", [0, 16384 - 102, 16384 - 100, 16384])
 def test_octets_that_the_encoding_does_not_have(name, octets, before):
     data = NAMED.format(name).encode().replace("é".encode(), b"x" * before + octets)
@@ -182,7 +184,8 @@ def test_it_does_not_matter_how_it_is_cut():
 
 @pytest.mark.parametrize("value, text", [
     (5, "<int>5</int>"), (True, "<boolean>1</boolean>"), ("a<&>\r\n\t", "<string>a&lt;&amp;&gt;&#13;\n\t</string>"),
-    (1.5, "<double>1.5</double>"), (1e16, "<double>10000000000000000.0</double>"), (-1e-7, "<double>-0.0000001</double>"),
+    (1.5, "<double>1.5</double>"), (1e16, "<double>10000000000000000.0</double>"),
+    (-1e-7, "<double>-0.0000001</double>"),
     (1.25e-5, "<double>0.0000125</double>"), (1.5e20, "<double>150000000000000000000.0</double>"),
     (NOON, "<dateTime.iso8601>20261231T12:00:05</dateTime.iso8601>"), (b"hello", "<base64>aGVsbG8=</base64>"),
     (datetime(7, 1, 2), "<dateTime.iso8601>00070102T00:00:00</dateTime.iso8601>"),
