@@ -10,19 +10,68 @@ from daemons.kernel.values import choice, path, paths, seconds, size, switch, te
 from daemons.web import keepalive, places, sites
 from daemons.web.keepalive import BUSY, REQUEST
 
-WELCOME = b"Nothing is served here yet."
-
 
 def prefixes(text):
     """Paths of URLs, separated by commas."""
     return paths(text)
 
 
+DESCRIPTION = """
+Shows the files below --root: whole, in ranges, if they have changed, compressed where a file FILE.br, FILE.zst or
+FILE.gz lies beside them. A folder is shown by its index, or with --listing=yes as a list, which is JSON for who asks
+for that. Names that begin with a dot are not there, but for .well-known at the top; links are followed as long as
+they stay below the root.
+
+Below the paths of --cgi, executable files are run (CGI/1.1, RFC 3875). They find their request in the environment and
+on standard input; what they write to standard error is logged. They are as closed in as httpd: what they shall read
+and write besides is named by --cgi-reads and --cgi-writes. HTTP/2 and HTTP/3 are left to a front end.
+
+With --users everybody must log in, or where the file of sites has protect lines, those who ask for the paths named
+there. Without TLS, passwords of --login=basic can be read on the way.
+
+# THE FILE OF SITES
+
+The file that --vhosts names has a line for each thing that is to hold for a host, or for all of them:
+
+    # before the first host: for every host
+    header   *            Referrer-Policy: same-origin
+    host     www.example.org example.org
+    root     /srv/www/example
+    listing  yes
+    cache    *.css        max-age=86400
+    redirect /old/        /new/
+    cgi      /cgi-bin/
+    protect  /members/    Members only
+    error    404          /missing.html
+    host     *.example.net
+    root     /srv/www/net
+
+Who asks for a host that is not named gets --root, or 404 without one. Under TLS, whoever asks for another host than
+the certificate was chosen for gets 421. A pattern is a path with all that is below it, * for everything, or * with the
+end of a name. What follows a path that ends in a slash is carried over by redirect.
+
+    root FOLDER             listing yes|no            index NAME ...
+    users FILE              login basic|digest        protect PATTERN [REALM]
+    header PATTERN NAME: VALUE                        cache PATTERN VALUE
+    redirect PATTERN [301|302|303|307|308] TARGET     gone PATTERN
+    error STATUS PATH       type .EXTENSION TYPE      hsts SECONDS
+    cgi PATH                wsgi PATH MODULE:OBJECT [FOLDER]
+    scgi PATH ADDRESS       fastcgi PATH ADDRESS [FOLDER]
+    proxy PATH URL          dav PATH [read|write]
+    mailconfig PATH imap=HOST:PORT smtp=HOST:PORT
+
+# HTTPS WITH A CERTIFICATE
+
+    fd0 cert --request www.example.org       # and have it signed; or for a trial: fd0 cert www.example.org
+    fd0 enable httpd --with=systemd --port=443 \\
+        --set root=/srv/www --set cgi=/cgi-bin \\
+        --set tls-cert=/etc/fd0/tls/www.example.org.pem --set tls-key=/etc/fd0/tls/www.example.org.key
+"""
 SERVICE = Service(
     "httpd", port=80, rfcs=(9110, 9112, 3875), model="thread", endings="crlf", secure_port=443, alpn=("http/1.1",),
     about="Show files and run scripts over HTTP.", busy=BUSY, protocol="http", logins=True,
     reads=(sites.MEDIA_TYPES, "--root", "--vhosts", "--users", "--cgi-reads"),
-    writes=("--access-log", "--cgi-writes"),
+    writes=("--access-log", "--cgi-writes", "--spool"),
     needs=("exec:--cgi",),
     defaults=(("timeout", "30"), ("processes", "cores")),
     options=(
@@ -34,8 +83,10 @@ SERVICE = Service(
         Option("cgi-most", size, "1G", "octets of its answer"),
         Option("cgi-reads", paths, None, "files and folders that programs may read, beside the root and /usr"),
         Option("cgi-writes", paths, None, "files and folders that programs may write"),
+        Option("spool", path, None, "folder for request bodies on their way to programs [/tmp]"),
         Option("users", path, None, "file of those who may log in (fd0 user add NAME --users=FILE)"),
         Option("login", choice("basic", "digest"), "basic", "how they do"),
+        Option("upload", size, "4G", "octets of the longest file that a place of the kind dav takes"),
         Option("vhosts", path, None, "file of sites: hosts, folders, rules for paths"),
         Option("siblings", switch, "yes", "send FILE.br, FILE.zst or FILE.gz for FILE where the client reads them"),
         Option("access-log", path, None, "write a line for each request here; moved away, it is begun anew"),
@@ -50,7 +101,7 @@ SERVICE = Service(
     ),
     examples=("httpd --root=/srv/www --listing=yes", "httpd --root=/srv/www --cgi=/cgi-bin --users=/etc/fd0/web.users",
               "httpd --vhosts=/etc/fd0/sites --tls-cert=/etc/fd0/tls/www.pem"),
-    description="")
+    description=DESCRIPTION)
 
 
 def setup(options):

@@ -56,6 +56,7 @@ def rules(program: Program, given: list[Given]) -> Rules:
         made.reads += _with_folder(path), _with_folder(os.path.realpath(path))
     for path in [*paths(options, program.service.writes), *paths(options, WRITTEN)]:
         made.writes.append(_with_folder(path))
+    made.writes += options.written
     if os.path.isdir(SHARED_LIMITS) and value(options, "--limits") != "own":
         made.writes.append(SHARED_LIMITS)
     made.writes += ["/dev/null", *["/dev/console"] * ("cons" in options.logopt)]
@@ -85,7 +86,9 @@ def files(program: Program) -> list[str]:
 def calls(program: Program, given: list[Given]) -> Calls:
     """The system calls that it may make."""
     made, wanted = Calls(), needs(program)
-    made.writes = bool(program.service.writes or paths(program.options, WRITTEN)) or os.path.isdir(SHARED_LIMITS)
+    options = program.options
+    named = paths(options, (*program.service.writes, *WRITTEN))
+    made.writes = bool(named or options.written) or os.path.isdir(SHARED_LIMITS)
     made.runs = "exec" in wanted
     made.calls = made.listens = "network" in wanted
     if _resolves(program.options, wanted):

@@ -107,7 +107,8 @@ class Child:
         return bool(watch.poll(seconds * 1000))
 
 
-def _started(arguments: list[str], environment: dict[str, str], folder: str) -> "tuple[PipeTransport, subprocess.Popen[bytes]]":
+def _started(arguments: list[str], environment: dict[str, str],
+             folder: str) -> tuple[PipeTransport, subprocess.Popen[bytes]]:
     fds: list[int] = []
     told = {name.encode("utf-8", "surrogateescape"): value.encode("utf-8", "surrogateescape")
             for name, value in environment.items()}

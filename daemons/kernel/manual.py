@@ -85,10 +85,11 @@ def program(service: Service, version: str, date: str, library: str = describe.L
              + (f" \\fI{roff(service.operands)}\\fP" if service.operands else ""), ".hy"]
     if service.sockets:
         lines += [".br", f"{bold(f'fd0 enable {service.name} --with=')}\\fIxinetd\\fP|\\fIsystemd\\fP|\\fIinetd\\fP"]
-    lines += [".SH DESCRIPTION", *_paragraphs(service.description or service.about)]
+    about, heading, more = (service.description or service.about).partition("\n# ")
+    lines += [".SH DESCRIPTION", *_paragraphs(about)]
     if service.sockets:
         lines += [".PP", *_sentences(_served(service)), ".PP", *_sentences(LAUNCHED)]
-    lines += [".SH OPTIONS", *_options(service), ".SH EVENTS", *_events(service),
+    lines += [*(_paragraphs(f"# {more}") if heading else []), ".SH OPTIONS", *_options(service), ".SH EVENTS", *_events(service),
               ".SH FILES", *_files(service, library),
               ".SH EXIT STATUS", *_list(STATUS), ".SH ENVIRONMENT", *_environment(service),
               ".SH EXAMPLES", *_examples(service), ".SH SEE ALSO", _see_also(service)]
@@ -223,10 +224,16 @@ def _head(name: str, section: str, date: str, version: str) -> list[str]:
 
 
 def _paragraphs(text: str) -> list[str]:
+    """Paragraphs; one whose lines are indented is typed as it stands, and one that begins with # is a heading."""
     lines: list[str] = []
-    for paragraph in text.strip().split("\n\n"):
-        lines += [".PP"] if lines else []
-        lines += _sentences(" ".join(paragraph.split()))
+    for paragraph in text.strip("\n").split("\n\n"):
+        if paragraph.startswith("    "):
+            lines += _typed(line[4:] for line in paragraph.split("\n"))
+        elif paragraph.startswith("# "):
+            lines += [f".SH {roff(paragraph[2:])}"]
+        else:
+            lines += [".PP"] if lines and not lines[-1].startswith(".SH") else []
+            lines += _sentences(" ".join(paragraph.split()))
     return lines
 
 

@@ -153,6 +153,7 @@ class Options:
         self.operands: list[str] = []
         self.sources: dict[str, str] = {}
         self.learnt: list[str] = []     # paths that setup() found in the program's own files: to be read later, too
+        self.written: list[str] = []    # and such as are to be written
         for option in known(service).values():
             setattr(self, option.attribute, None)
 

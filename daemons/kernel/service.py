@@ -54,7 +54,7 @@ class Service:
     upgrades  whether its protocol can turn to TLS in the middle (STARTTLS, STLS, AUTH TLS)
     secure_port   where the world expects it under TLS from the first octet, 0 for nowhere
     alpn      protocol names that it answers to in a TLS handshake (RFC 7301)
-    description   paragraphs of its manual page, between blank lines
+    description   paragraphs of its manual page, between blank lines: indented ones are shown as typed, # is a heading
     logins    whether it asks for passwords, so that failed logins are to be counted by all its processes
     """
 

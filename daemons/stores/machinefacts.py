@@ -37,9 +37,9 @@ def mounts(proc: str = "/proc") -> list[str]:
     return found
 
 
-def addresses(proc: str = "/proc") -> list[str]:
+def addresses(net: str = "/proc/self/net") -> list[str]:
     """The addresses that this machine has on its networks, IPv4 first; those of itself alone are left out."""
-    return [*_ipv4(f"{proc}/self/net/fib_trie"), *_ipv6(f"{proc}/self/net/if_inet6")]
+    return [*_ipv4(f"{net}/fib_trie"), *_ipv6(f"{net}/if_inet6")]
 
 
 def _ipv4(path: str) -> list[str]:

@@ -260,7 +260,7 @@ def _unlinked(folder: int, name: bytes) -> bool:
     return True
 
 
-def copy(source: Found, at: Spot, judge: Judge, deep: bool = True, new: bool = False) -> None:
+def copy(source: Found, at: Spot, deep: bool = True, new: bool = False) -> None:
     """Copy a file, or a folder, with all in it if it is `deep`, in the place of what may be there unless `new` (Taken).
 
     All or nothing: raises Failed for what within a folder could not be copied, OSError for the rest.
@@ -275,7 +275,7 @@ def copy(source: Found, at: Spot, judge: Judge, deep: bool = True, new: bool = F
                 os.close(fd)
         else:
             _copy_file(source.open(), at.folder, name)
-        judge(at.look())
+        at.look()
         aside = _settle(at, at.folder, name, new, source.is_folder)
         os.fsync(at.folder)
     except BaseException:

@@ -13,14 +13,17 @@ import tempfile
 from ipaddress import ip_address
 
 from daemons.kernel import describe
+from daemons.kernel.options import known
+from daemons.kernel.values import path, paths
 
 from . import stubs
 from .arguments import Parser
-from .programs import launched
+from .programs import NotOurs, launched
 
 TWICE = ["--logopt=pid,perror"]     # the log goes to syslog and to the terminal
 OFFSET = 7000           # echo's port 7 becomes 7007
 MOST = 65535 - 1023     # what can be added to any port below 1024
+PATHS = (path, paths)   # kinds of options that may be relative here
 LATER = 111             # exit status: a port is taken now; try again later
 TRY = {                 # what to type for the services whose protocol waits for something
     "echod": ("echo hello | nc -N {at}", "echo hello | nc -u -w1 {at}"),
@@ -29,6 +32,7 @@ TRY = {                 # what to type for the services whose protocol waits for
     "timed": ("nc {at} | od -An -tu4 --endian=big", "echo | nc -u -w1 {at} | od -An -tu4 --endian=big"),
     "chargend": ("nc {at} | head -3", "printf '%0200d' 0 | nc -u -w1 {at}"),
     "qotd": ("nc {at}", "printf '%0500d' 0 | nc -u -w1 {at}"),
+    "httpd": ("curl http://{url}/", ""),
     "fingerd": ("echo root | nc {at}", ""),
     "identd": ("echo 1,2 | nc -N {at}", ""),
 }
@@ -39,14 +43,19 @@ def main(arguments):
     parser = Parser("up", "Run services at loopback ports, to try them, until Ctrl-C.", examples=(
         ("fd0 up", "all of them"),
         ("fd0 up echod fingerd", "only these two"),
+        ("fd0 up httpd --root=. --listing=yes", "one, with options of its own; paths may be relative here"),
         ("fd0 up --bind=0.0.0.0 --offset=0 echod", "for the whole network, at the real port")))
     parser.add_argument("program", nargs="*", metavar="PROGRAM", help="only these (default: all)")
     parser.add_argument("--bind", metavar="ADDRESS", type=_address, default="127.0.0.1",
                         help="address to listen at [%(default)s]")
     parser.add_argument("--offset", metavar="NUMBER", type=_offset, default=OFFSET,
                         help="added to ports below 1024 [%(default)s]")
+    arguments, given = _split(arguments, parser)
     options = parser.parse(arguments)
     services = launched(options.program)
+    options.given = _checked(services[0], given) if given and len(services) == 1 else []
+    if given and not options.given:
+        parser.error(f"{given[0].partition('=')[0]} would be an option of a program: name just one")
     trouble = _taken(services, options)
     if trouble:
         print(f"fd0 up: {trouble}", file=sys.stderr)
@@ -57,6 +66,34 @@ def main(arguments):
         return _run(services, options, folder)
     finally:
         shutil.rmtree(folder)
+
+
+def _split(arguments, parser):
+    """What is for us, and options that only the program can know."""
+    if not isinstance(arguments, list):
+        return arguments, []            # somebody asks what we take
+    ours = {name for name, _ in parser.rows()} | {"--help", "--bind", "--offset"}
+    given = [word for word in arguments if word.startswith("--") and word.partition("=")[0] not in ours]
+    return [word for word in arguments if word not in given], given
+
+
+def _checked(service, given):
+    """Options for the one program, with paths made absolute; raises NotOurs for what it will not take."""
+    rows, found = known(service), []
+    for word in given:
+        name, equals, value = word[2:].partition("=")
+        option = rows.get(name)
+        if option is not None and option.kind in PATHS:
+            value = ",".join(os.path.abspath(one) for one in value.split(","))
+        if " " in value:
+            raise NotOurs(f"--{name}: no blank can be in it here")
+        found.append(f"--{name}{equals}{value}")
+    tried = subprocess.run([sys.executable, "-m", f"daemons.{service.name}", "--check", "--log=/dev/null", *found],
+                           cwd=stubs.CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if tried.returncode:
+        said = tried.stderr.strip().partition(": ")[2].removeprefix("command line: ")
+        raise NotOurs(said or f"{service.name} does not start with these options")
+    return found
 
 
 def _address(text):
@@ -119,11 +156,15 @@ def _start(command, environ):
 
 
 def entry(service, options, folder):
-    """A program's xinetd.d file as shipped, with port and paths changed, and its log on the terminal, too."""
+    """A program's xinetd.d file as shipped, with port and paths changed, and its log on the terminal, too.
+
+    Where one program alone is tried, with options, it accepts itself, as it would under systemd.
+    """
+    alone = {"wait": "yes", "instances": None, "per_source": None, "cps": None} if options.given else {}
     user = {"user": _user(service)} if _as_nobody() else {"user": str(os.getuid()), "group": str(os.getgid())}
     return describe.xinetd(service, folder, disable="no", port=str(port(service, options)), bind=options.bind,
-                           server_args=" ".join(TWICE), stderr="log", log_type=None,
-                           log_on_success=None, **user)
+                           server_args=" ".join([*TWICE, *options.given]), stderr="log", log_type=None,
+                           log_on_success=None, **user, **alone)
 
 
 def port(service, options):
@@ -159,7 +200,7 @@ def _print_table(services, options):
                 number = port(service, options)
                 at = f"{options.bind} {number}"
                 rows.append((service.name, f"{'tcp' if sort == 'stream' else 'udp'} {_shown(options.bind, number)}",
-                             example.format(at=at)))
+                             example.format(at=at, url=_shown(options.bind, number))))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows]
     user = "" if _as_nobody() or os.getuid() else \

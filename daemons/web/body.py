@@ -28,6 +28,11 @@ class Body:
         """Does the client wait for a 100 before it sends this?"""
         return self.pending() and not self._asked
 
+    def allow(self, most):
+        """Let this body be as long as that."""
+        self.left += most - self._most if self.length is None else 0
+        self._most = most
+
     def read(self, size=PIECE):
         """Up to `size` octets, under one deadline; b"" at the end.  Raises Refused (400, 413) and what streams do."""
         if not self.pending():

@@ -3,13 +3,13 @@
     dav /share/ read        PROPFIND beside GET
     dav /share/ write       PUT, DELETE, MKCOL, COPY and MOVE as well
 
-Works with: cadaver, curl, rclone (vendor "other"), davfs2, gio and the file managers of GNOME and KDE.  Without locks
-(class 2) the Finder of macOS and Windows' web folders mount it for reading only, and office programs open files from
-it as read-only.  To pretend locks would make them overwrite each other's work; so LOCK is refused, as is Depth: infinity.
+Tested with cadaver, rclone (vendor "other") and litmus; davfs2, gio and KDE's file manager need no locks either.
+Without locks (class 2) the Finder of macOS and Windows' web folders only read, and office programs open files from here
+as read-only: to pretend locks would make them overwrite each other's work.  LOCK is refused, and so is Depth: infinity.
 
-Properties that clients make up are not kept, and PROPPATCH says so.  What a folder is replaced with, or what is copied
-from it, is there as a whole or not at all.  Where a log-in is asked for only somewhere below a folder, whoever has not
-logged in cannot copy, move or remove that folder; and nobody one that holds another place, such as a cgi-bin.
+Properties that clients make up are not kept, and PROPPATCH says so.  A file or folder that is put, copied or moved is
+there as a whole or not at all.  Where a log-in is asked for somewhere below a folder only, whoever has not logged in
+cannot copy, move or remove that folder; and nobody can where it holds another place, such as a cgi-bin.
 """
 
 import copy
@@ -59,16 +59,20 @@ class Visit:
     def find(self):
         """What is there, as readers find it: links are followed.  Raises Missing and Hidden."""
         found = self.site.root.find(self.names)
-        if found.rest or (self.slash and not found.is_folder) or not _is_shown(found.status):
-            found.__exit__()
-            raise Missing("a file is no folder")
-        return found
+        if not found.rest and _is_shown(found.status) and (found.is_folder or not self.slash):
+            return found
+        with found:
+            raise Missing("a file is no folder, or it is neither of both")
 
-    def spot(self):
-        """The name that is to be changed."""
+    def spot(self, orphaned=409):
+        """The name that is to be changed; refuses with `orphaned` where there is no folder to hold it."""
         if len(self.names) <= len(self.place.prefix):
-            self.exchange.refuse(403, "the place itself is not changed from here")
-        return webchanges.spot(self.site.root, self.names)
+            status = 405 if self.exchange.request.method == "MKCOL" else 403
+            self.exchange.refuse(status, "the place itself is not changed from here")
+        try:
+            return webchanges.spot(self.site.root, self.names)
+        except Missing as error:
+            self.exchange.refuse(orphaned, str(error))
 
     def judge(self, status):
         """Refuse where what is there now is not what the client believes (RFC 9110, 13)."""
@@ -113,7 +117,7 @@ def answer(exchange, site, place):
     try:
         handler(visit)
     except Missing as error:
-        exchange.refuse(404 if method in ("DELETE", "PROPFIND", "PROPPATCH") else 409, str(error))
+        exchange.refuse(404, str(error))
     except Hidden as error:
         exchange.refuse(403, str(error))
     except Taken as error:
@@ -259,6 +263,7 @@ def _put(visit):
     with visit.spot() as spot:
         judge(spot.status)              # before the client is told to go on
         with Upload(spot) as upload:
+            exchange.body.allow(exchange.settings.upload)
             while piece := exchange.body.read():
                 upload.write(piece)
             status = upload.keep(judge, new=visit.fields.get("if-none-match") == "*")
@@ -279,11 +284,9 @@ def _mkcol(visit):
 
 
 def _delete(visit):
-    with visit.spot() as spot:
+    with visit.spot(404) as spot:
         _look_at(visit, spot)
-        if spot.is_folder:
-            visit.depth("infinity")
-            _whole(visit)
+        _guard(visit, spot.is_folder)
         failures = webchanges.remove(spot)
     if failures:
         return _tell(visit, failures)
@@ -295,13 +298,10 @@ def _copy(visit):
     deep = visit.depth("0", "infinity") == "infinity"
     with visit.find() as found:
         visit.judge(found.status)
-        _apart(visit, target)
-        if found.is_folder and deep:
-            _whole(visit)
-        with target.spot() as spot:
-            _room(target, spot, new)
+        _guard(visit, found.is_folder and deep)
+        with _room(visit, target, new, found.is_folder) as spot:
             try:
-                webchanges.copy(found, spot, lambda _: None, deep, new)
+                webchanges.copy(found, spot, deep, new)
             except Failed as failure:
                 return _tell(visit, [failure])
     visit.exchange.reply(204 if spot.status else 201)
@@ -309,30 +309,37 @@ def _copy(visit):
 
 def _move(visit):
     target, new = _other(visit), _is_new(visit)
-    with visit.spot() as source:
+    with visit.spot(404) as source:
         _look_at(visit, source)
-        _apart(visit, target)
-        if source.is_folder:
-            visit.depth("infinity")
-            _whole(visit)
-        with target.spot() as spot:
-            _room(target, spot, new)
+        _guard(visit, source.is_folder)
+        with _room(visit, target, new, source.is_folder) as spot:
             webchanges.move(source, spot, new)
     visit.exchange.reply(204 if spot.status else 201)
 
 
 def _look_at(visit, spot):
-    """What is to be moved or removed must be there, and be what the client believes."""
+    """What is to be moved or removed must be there, all of it be meant, and be what the client believes."""
     if spot.status is None or (visit.slash and not spot.is_folder):
         visit.exchange.refuse(404, "there is nothing")
+    if spot.is_folder:
+        visit.depth("infinity")
     visit.judge(spot.status)
 
 
-def _room(target, spot, new):
-    """May what is at a destination be replaced?  Refuses where not."""
-    if spot.status is not None and new:
-        target.exchange.refuse(412, "there is something, and it is not to be overwritten")
-    _whole(target)
+def _room(visit, target, new, is_folder):
+    """The spot for what is copied or moved; refuses what must not be replaced."""
+    few = min(len(visit.names), len(target.names))
+    if visit.names[:few] == target.names[:few]:
+        visit.exchange.refuse(403, "source and destination are the same, or one holds the other")
+    spot = target.spot()
+    try:
+        if spot.status is not None and new:
+            raise Taken("there is something, and it is not to be overwritten")
+        _guard(target, is_folder or spot.is_folder)
+        return spot
+    except BaseException:
+        spot.__exit__()
+        raise
 
 
 def _is_new(visit):
@@ -364,22 +371,20 @@ def _other(visit, address=None):
     return other
 
 
-def _apart(visit, target):
-    """One thing cannot take the place of what holds it, nor be put into itself; refuses that."""
-    few = min(len(visit.names), len(target.names))
-    if visit.names[:few] == target.names[:few]:
-        visit.exchange.refuse(403, "source and destination are the same, or one holds the other")
+def _guard(visit, is_tree):
+    """May this be taken, with all below it?  Refuses where others answer for a part, or let not everybody in.
 
-
-def _whole(visit):
-    """May this be taken with all below it?  Not where others answer for a part, or let not everybody in."""
-    site, count = visit.site, len(visit.names)
-    if any(place is not visit.place and place.prefix[:count] == visit.names for place in site.places):
-        visit.exchange.refuse(403, "another place is below")
-    path = "/" + b"/".join(visit.names).decode("utf-8", "surrogateescape")
-    if not visit.exchange.user and site.users is not None and any(
-            pattern.startswith(("*", f"{path}/")) or matches(pattern, path) for pattern, _ in site.protected):
-        visit.exchange.refuse(403, "a part of it is for those who log in")
+    The path that was asked for has been admitted already, but not what is below it, nor a destination.
+    """
+    exchange, site, count = visit.exchange, visit.site, len(visit.names)
+    if is_tree and any(place is not visit.place and place.prefix[:count] == visit.names for place in site.places):
+        exchange.refuse(403, "another place is below")
+    if exchange.user or site.users is None:
+        return
+    path = b"".join(b"/" + name for name in visit.names).decode("utf-8", "surrogateescape")
+    for pattern, _ in site.protected:
+        if matches(pattern, path or "/") or (is_tree and pattern.startswith(("*", f"{path}/"))):
+            exchange.refuse(403, "it, or a part of it, is for those who log in")
 
 
 def _tell(visit, failures):

@@ -6,6 +6,7 @@ log is read, is the machine's administrator's choice and no caller's.
 
 import os
 import time
+from functools import cache
 
 import daemons
 from daemons.wire.faults import APPLICATION_ERROR, INVALID_PARAMS, SYSTEM_ERROR, Fault
@@ -20,11 +21,13 @@ NAMES = ("addresses", "disk", "events", "hostnames", "load", "lookup", "memory",
          "uptime", "version")
 
 
-def methods(log_file=None, disks=None, seconds=SECONDS, proc="/proc"):
+def methods(log_file=None, disks=None, seconds=SECONDS, proc="/proc", net=None):
     """The fd0.* methods.
 
     `log_file` is where a syslogd writes the events of programs, None for nowhere; `disks` are the folders whose file
     systems are told of, None for all disks that are mounted now.  `seconds` are for one lookup of a name or address.
+    `net` is where the kernel's tables of networks are, as from network().
+
     Raises OSError where one of the disks is not there.
     """
     if disks is None:
@@ -32,15 +35,27 @@ def methods(log_file=None, disks=None, seconds=SECONDS, proc="/proc"):
         disks = mounts(proc)
     for path in disks:
         os.statvfs(path)
-    machine = _Machine(log_file, disks, seconds, proc)
+    machine = _Machine(log_file, disks, seconds, proc, net or f"{proc}/self/net")
     return [Method(f"fd0.{name}", getattr(machine, name)) for name in NAMES]
+
+
+@cache
+def network(proc="/proc"):
+    """The kernel's tables of networks as this process has them, open: a path that leads children of ours there as well.
+
+    A sandbox can allow these; by their own name each child would have others.
+    """
+    try:
+        return f"/proc/self/fd/{os.open(f'{proc}/self/net', os.O_PATH | os.O_DIRECTORY)}"
+    except OSError:                     # /proc is hidden from us
+        return f"{proc}/self/net"
 
 
 class _Machine:
     """The methods of these names."""
 
-    def __init__(self, log_file, disks, seconds, proc):
-        self.log_file, self.disks, self.seconds, self.proc = log_file, disks, seconds, proc
+    def __init__(self, log_file, disks, seconds, proc, net):
+        self.log_file, self.disks, self.seconds, self.proc, self.net = log_file, disks, seconds, proc, net
         self._services = None
 
     def version(self) -> str:
@@ -117,7 +132,7 @@ class _Machine:
     def addresses(self) -> list[str]:
         """The addresses of this machine on its networks, IPv4 first."""
         from daemons.stores.machinefacts import addresses
-        return addresses(self.proc)
+        return addresses(self.net)
 
     def lookup(self, name: str) -> list[str]:
         """The addresses of a host, as this machine finds them."""

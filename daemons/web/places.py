@@ -5,6 +5,7 @@ from .sites import Site, Sites, read, root_of
 # who answers at which kind of place
 MODULES = {"cgi": "gateways", "scgi": "gateways", "fastcgi": "gateways", "wsgi": "wsgi", "proxy": "upstream",
            "dav": "dav", "mailconfig": "mailconfig"}
+SPOOL = "/tmp"
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin"}         # of programs, beside what CGI tells them
 
 
@@ -44,6 +45,8 @@ class Server:
             site.obey(one)
         if path:
             options.learnt.append(path)
+            options.written += [f"{path}/{b'/'.join(place.prefix).decode('utf-8', 'surrogateescape')}"
+                                for place in site.places if (place.kind, place.rest) == ("dav", "write")]
         self.load(site)
         if site.digest and self.nonces is None and site.users is not None:
             from .login import Nonces
@@ -58,7 +61,9 @@ class Server:
         if any(MODULES[place.kind] == "gateways" for place in site.places):
             if self.settings is None:
                 from .scripts import Settings
-                self.settings = Settings(self.options.cgi_time, self.options.cgi_most, ENVIRONMENT)
+                options = self.options
+                options.spool = options.spool or SPOOL
+                self.settings = Settings(options.cgi_time, options.cgi_most, ENVIRONMENT, spool=options.spool)
             site.scripts = self.settings
         if site.users is not None:
             from . import login  # noqa: F401

@@ -8,6 +8,7 @@ comes, and so is every response.
 from daemons.kernel.asking import Asking, Bounds, Overdue
 from daemons.kernel.dial import call, call_path, call_secure
 from daemons.kernel.ends import End, Late, Reset
+from daemons.kernel.pump import pump
 from daemons.kernel.running import Failed
 from daemons.kernel.values import LONGEST
 from daemons.wire import httpanswer, httpforward
@@ -38,10 +39,18 @@ class NotAnswered(Failed):
     """What came is no response that could be passed on."""
 
 
-def answer(exchange, site, place):
-    """Have the server at the other end of a place answer."""
+def prepare(place):
+    """Understand what the file of sites says of a place; returns the files that it will read.  Raises ValueError."""
     if place.made is None:
         place.made = httpforward.upstream(place.rest)
+        if place.made.secure:
+            from daemons.kernel import tls  # noqa: F401
+    return [place.made.authorities] if place.made.authorities else []
+
+
+def answer(exchange, site, place):
+    """Have the server at the other end of a place answer."""
+    prepare(place)
     upstream, request = place.made, exchange.request
     if request.method in ("TRACE", "CONNECT"):
         exchange.refuse(405, f"{request.method} is not passed on", [("Allow", ALLOWED)])
@@ -132,6 +141,7 @@ def _question(exchange, head, first):
 def _called(exchange, upstream):
     """A stream to the server; refuses with 502 or 504 where there is none to be had."""
     seconds = min(CONNECTING, upstream.patience)
+    exchange.stream.flush()             # the answer to the request before this one must not wait for the server
     try:
         if upstream.path:
             return call_path(upstream.path, seconds=seconds)
@@ -161,7 +171,6 @@ def _ask(exchange, upstream, there, reply, question):
 
 def _carry(exchange, upstream, there, reply):
     """The protocol is another one now: whatever either says goes to the other, until both are done."""
-    from daemons.kernel.pump import pump
     head = reply.switched
     rows = httpforward.answered(head.rows, head.fields)
     rows += [("Upgrade", head.fields.get("upgrade")), ("Connection", "Upgrade")]
@@ -191,17 +200,19 @@ class Reply:
         self.held, self.left, self.interim, self.over = bytearray(), None, 0, False
 
     def heard(self, data):
-        """Take a piece of what the server says; True once the response is complete."""
+        """Take a piece of what the server says; True once that was all."""
         try:
-            self._take(data)
-            while not self._is_done() and (data := self._opened()):
+            while data:
                 self._take(data)
+                if self._is_done():
+                    return True
+                data = self._opened()
         except Malformed as error:
             raise NotAnswered(str(error)) from None
-        return self._is_done()
+        return data == b""
 
     def _opened(self):
-        """What else has come under TLS, of which no descriptor tells."""
+        """What else has come under TLS, of which no descriptor tells; b"" for its end, None for nothing."""
         try:
             return self.more.take(PIECE) if self.more.pending() else None
         except Reset as end:

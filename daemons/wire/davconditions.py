@@ -15,39 +15,45 @@ if TYPE_CHECKING:
 
 MOST = 100              # tokens and tags in one field
 
+Conditions = list[tuple[bool, str]]     # (is it negated, an entity tag, or "" for a state token)
+
 
 def holds(value: str, tag_of: "Callable[[str | None], str | None]") -> bool:
-    """Is one of the field's lists true?  Raises Refused (400) for what is none.
+    """Is one of the field's lists true?  Raises Refused (400) for what is no If field.
 
     `tag_of(address)` tells the entity tag of what a list is about, None for the request's own target; it returns
     None for what does not exist or has no tag.
     """
+    return any(all(_is_true(condition, about, tag_of) for condition in conditions)
+               for about, conditions in parse(value))
+
+
+def parse(value: str) -> list[tuple[str | None, Conditions]]:
+    """The lists of a field, each with the address it is about, None for the request's own; raises Refused (400)."""
+    lists: list[tuple[str | None, Conditions]] = []
     about: str | None = None
-    tagged, any_list, true, place, count = False, False, False, _next(value, 0), 0
+    place, count = _next(value, 0), 0
     while place < len(value):
         if value[place] == "<":
-            if any_list and not tagged:
+            if lists and about is None:         # all lists are tagged, or none
                 raise _bad()
             about, place = _until(value, place + 1, ">")
-            tagged, place = True, _next(value, place)
-            if value[place:place + 1] != "(":
-                raise _bad()
-        elif value[place] == "(":
-            conditions, place = _list(value, _next(value, place + 1))
-            any_list, place, count = True, _next(value, place), count + len(conditions)
-            if count > MOST:
-                raise Refused(400, f"more than {MOST} conditions")
-            true = true or all(_is_true(condition, about, tag_of) for condition in conditions)
-        else:
+            place = _next(value, place)
+        if value[place:place + 1] != "(":
             raise _bad()
-    if not any_list:
+        conditions, place = _list(value, _next(value, place + 1))
+        lists.append((about, conditions))
+        place, count = _next(value, place), count + len(conditions)
+        if count > MOST:
+            raise Refused(400, f"more than {MOST} conditions")
+    if not lists:
         raise _bad()
-    return true
+    return lists
 
 
-def _list(value: str, place: int) -> tuple[list[tuple[bool, str]], int]:
-    """The conditions up to the closing parenthesis, as (is it negated, an entity tag or ""), and what is after it."""
-    conditions: list[tuple[bool, str]] = []
+def _list(value: str, place: int) -> tuple[Conditions, int]:
+    """The conditions up to the closing parenthesis, and the place after it."""
+    conditions: Conditions = []
     while value[place:place + 1] != ")":
         negated = value[place:place + 3].lower() == "not"
         if negated:

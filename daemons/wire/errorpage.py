@@ -14,6 +14,7 @@ SENTENCES = {
     405: "This page cannot be used in that way. Follow a link to it instead of sending something.",
     406: "The page does not come in any form that your browser asked for. Try another browser.",
     408: "The request took too long to arrive. Check your connection and reload the page.",
+    409: "This does not fit what is there now. Load the folder anew, then try again.",
     410: "This page was here once and has been removed for good. Any link to it can be deleted.",
     411: "The request did not say how long it is. Send it again with a Content-Length.",
     412: "The page has changed since you last saw it. Load it anew before you change it.",
@@ -33,6 +34,8 @@ SENTENCES = {
     503: "The server is too busy or down for maintenance. Wait a minute, then reload the page.",
     504: "A program or server behind this one did not answer in time. Try again later.",
     505: "This server does not speak that version of HTTP. Use HTTP/1.1.",
+    507: "There is no room left here. Remove something, or ask whoever runs this site.",
+    508: "The address leads back to itself. Tell whoever runs this site.",
 }
 DEFAULT = "The request could not be completed. Go back and try again."
 LEADS_HOME = {403, 404, 405, 406, 410, 414, 451, 500, 501}      # elsewhere the start page would do no better

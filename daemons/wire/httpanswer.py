@@ -36,7 +36,7 @@ class Answer:
 
 
 def size_of(data: bytes | bytearray) -> int:
-    """How many octets the head has that `data` begins with, with the empty line; 0: not known yet.  Raises Malformed."""
+    """How many octets the head at the start of `data` has, with its empty line; 0: not known yet.  Raises Malformed."""
     end = data.find(b"\r\n\r\n")
     size = end + 4 if end >= 0 else 0
     if (size or len(data)) > HEAD:

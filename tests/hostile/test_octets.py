@@ -6,7 +6,7 @@ import inspect
 import pytest
 from hypothesis import strategies as st
 
-from daemons.wire.commands import Refused
+from daemons.wire import commands, httpstatus
 from tests import sources
 from tests.play import ask, dialogues, options_of, play
 
@@ -84,7 +84,7 @@ def test_a_codec_takes_anything_or_refuses_it(codec):
             if inspect.isgenerator(made):
                 for _ in made:
                     pass
-        except (ValueError, Refused):
+        except (ValueError, commands.Refused, httpstatus.Refused):
             return                      # which is how a codec says no
 
     hunt(codec, arguments, lambda drawn: b"\n".join(

@@ -48,9 +48,9 @@ def test_load_and_memory(proc):
 
 
 def test_own_addresses(proc):
-    assert machinefacts.addresses(str(proc)) == ["192.0.2.2", "198.51.100.9", "fe80::fc:ff:fe00:1%eth0", "2001:db8::2"]
+    assert machinefacts.addresses(f"{proc}/self/net") == ["192.0.2.2", "198.51.100.9", "fe80::fc:ff:fe00:1%eth0", "2001:db8::2"]
     (proc / "self" / "net" / "if_inet6").unlink()
-    assert machinefacts.addresses(str(proc)) == ["192.0.2.2", "198.51.100.9"]
+    assert machinefacts.addresses(f"{proc}/self/net") == ["192.0.2.2", "198.51.100.9"]
 
 
 def test_mounts_are_disks_once_each(proc):
@@ -70,7 +70,7 @@ def test_what_is_hidden_is_an_error_or_nothing(tmp_path):
     for question in (machinefacts.load, machinefacts.memory, machinefacts.mounts):
         with pytest.raises(OSError):
             question(str(tmp_path))
-    assert machinefacts.addresses(str(tmp_path)) == []
+    assert machinefacts.addresses(f"{tmp_path}/self/net") == []
 
 
 def test_the_kernels_own_files():

@@ -133,7 +133,7 @@ def test_a_host_of_its_own_and_all_below_it_are_two():
     "redirect /a 302\u00a0/b",
 ])
 def test_where_a_redirect_goes_is_what_may_stand_in_a_location(line):
-    # RFC 9110, 10.2.2: a URI-reference, which is printable ASCII; what cannot be sent as it stands is an error of the file
+    # RFC 9110, 10.2.2: a URI-reference, which is printable ASCII
     about = why(line)
     assert about.startswith("line 1: redirect: ")
 
