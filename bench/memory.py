@@ -25,7 +25,7 @@ def main():
     met = []
     with servers.Workplace(chosen) as place:
         for model, bar in BARS.items():
-            count = _affordable(CONVERSATIONS[model])
+            count = affordable(CONVERSATIONS[model])
             for label, argv in place.ours("echod", f"--model={model}", f"--max={count + SPARE}").items():
                 value, beside = _each(argv, model, count)
                 title = f"echod {model}{label}, {count} at once"
@@ -34,7 +34,7 @@ def main():
     return all(met)
 
 
-def _affordable(count):
+def affordable(count):
     """As many as the limit of descriptors allows one process here, once it is raised as far as we may."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -47,13 +47,13 @@ def _each(argv, model, count):
     """PSS, and page tables with kernel stacks, in KiB, that one more conversation takes."""
     with servers.Server(argv) as server, Callers(server.address) as callers:
         callers.call(FIRST)
-        before = _settled(server.pid, model, FIRST)
+        before = settled(server.pid, model, FIRST)
         callers.call(count)
-        after = _settled(server.pid, model, FIRST + count)
+        after = settled(server.pid, model, FIRST + count)
     return [(more - less) / count for less, more in zip(before, after)]
 
 
-def _settled(pid, model, count):
+def settled(pid, model, count):
     """PSS and kernel memory once so many conversations are being held, or as many as there are after ten seconds."""
     end = time.monotonic() + 10
     while _held(pid, model) < count:
@@ -69,10 +69,13 @@ def _held(pid, model):
 
 
 class Callers:
-    """A process that connects as often as it is told and keeps all connections open until it is let go."""
+    """A process that connects as often as it is told and keeps all connections open until it is let go.
 
-    def __init__(self, address):
-        self.address = address
+    Where there is a `question`, it asks that on each, and waits for some answer.
+    """
+
+    def __init__(self, address, question=b""):
+        self.address, self.question = address, question
 
     def __enter__(self):
         reader, self.order = os.pipe()
@@ -99,10 +102,17 @@ class Callers:
         if not os.read(self.answer, 1):
             raise load.Broken("the clients could not connect")
 
+    def _connected(self):
+        sock = socket.create_connection(self.address, 10)
+        if self.question:
+            sock.sendall(self.question)
+            sock.recv(65536)
+        return sock
+
     def _obey(self, orders, answers):
         held = []
         while count := os.read(orders, 64):
-            held += [socket.create_connection(self.address, 10) for _ in range(int(count))]
+            held += [self._connected() for _ in range(int(count))]
             os.write(answers, b".")
 
 

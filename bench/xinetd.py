@@ -54,8 +54,8 @@ def free_port():
 class Xinetd:
     """`with Xinetd(folder, {name: (argv, wait)}) as host` serves; host.address[name] is where."""
 
-    def __init__(self, folder, services):
-        self.folder, self.services = folder, services
+    def __init__(self, folder, services, ready=load.ready):
+        self.folder, self.services, self.ready = folder, services, ready
         self.address = {name: ("127.0.0.1", free_port()) for name in services}
 
     def __enter__(self):
@@ -69,7 +69,7 @@ class Xinetd:
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")})
         try:
             for address in self.address.values():
-                load.ready(address)
+                self.ready(address)
         except BaseException:
             self.__exit__()
             raise

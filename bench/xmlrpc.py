@@ -41,6 +41,7 @@ def main():
                 file.write(text)
         ours = place.ours("xmlrpcd", "--methods=summing", f"--method-path={place.folder}", "--config=/dev/null",
                           "--requests=100000000")
+        ours = {f'xmlrpcd{label}': argv for label, argv in ours.items()}
         hosts = {name: servers.Server(argv).__enter__()
                  for name, argv in {**ours, "SimpleXMLRPCServer": place.peer("xmlrpc")}.items()}
         try:

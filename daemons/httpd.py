@@ -67,9 +67,13 @@ end of a name. What follows a path that ends in a slash is carried over by redir
         --set root=/srv/www --set cgi=/cgi-bin \\
         --set tls-cert=/etc/fd0/tls/www.example.org.pem --set tls-key=/etc/fd0/tls/www.example.org.key
 """
+# also what is refused is rehearsed
+REHEARSAL = (b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n"
+             b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /. HTTP/1.0\r\n\r\n")
 SERVICE = Service(
     "httpd", port=80, rfcs=(9110, 9112, 3875), model="thread", endings="crlf", secure_port=443, alpn=("http/1.1",),
     about="Show files and run scripts over HTTP.", busy=BUSY, protocol="http", logins=True,
+    rehearsal=REHEARSAL,
     reads=(sites.MEDIA_TYPES, "--root", "--vhosts", "--users", "--cgi-reads"),
     writes=("--access-log", "--cgi-writes", "--spool"),
     needs=("exec:--cgi",),

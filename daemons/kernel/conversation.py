@@ -131,6 +131,27 @@ def rehearse(program: Program) -> None:
             hold(mute, SocketTransport(ours), Address(), Address(), "").packed()
     if mute.limits is not None:
         mute.limits.table.close()
+    if program.service.rehearsal:
+        for _ in range(REHEARSALS):
+            _rehearse_talk(program)
+
+
+def _rehearse_talk(program: Program) -> None:
+    """Hold a conversation of the program's own that nobody hears or logs."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.send(program.service.rehearsal)
+        theirs.shutdown(socket.SHUT_WR)
+        stream = Stream(SocketTransport(ours), endings=program.service.endings, log=_unlogged)
+        try:
+            program.talk(stream, program.options, *program.made)
+            stream.close()
+        except End:
+            stream.cut_off()
+
+
+def _unlogged(name: str, /, **values: object) -> None:
+    log.worded(name, values)
 
 
 def _say_back(stream: Stream, options: Options) -> None:

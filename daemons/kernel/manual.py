@@ -89,9 +89,10 @@ def program(service: Service, version: str, date: str, library: str = describe.L
     lines += [".SH DESCRIPTION", *_paragraphs(about)]
     if service.sockets:
         lines += [".PP", *_sentences(_served(service)), ".PP", *_sentences(LAUNCHED)]
-    lines += [*(_paragraphs(f"# {more}") if heading else []), ".SH OPTIONS", *_options(service), ".SH EVENTS", *_events(service),
-              ".SH FILES", *_files(service, library),
-              ".SH EXIT STATUS", *_list(STATUS), ".SH ENVIRONMENT", *_environment(service),
+    if heading:
+        lines += _paragraphs(f"# {more}")
+    lines += [".SH OPTIONS", *_options(service), ".SH EVENTS", *_events(service), ".SH FILES",
+              *_files(service, library), ".SH EXIT STATUS", *_list(STATUS), ".SH ENVIRONMENT", *_environment(service),
               ".SH EXAMPLES", *_examples(service), ".SH SEE ALSO", _see_also(service)]
     lines += [".SH STANDARDS", *_standards(service)]
     return "\n".join(lines) + "\n"

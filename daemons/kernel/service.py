@@ -55,6 +55,7 @@ class Service:
     secure_port   where the world expects it under TLS from the first octet, 0 for nowhere
     alpn      protocol names that it answers to in a TLS handshake (RFC 7301)
     description   paragraphs of its manual page, between blank lines: indented ones are shown as typed, # is a heading
+    rehearsal what a client may say that changes nothing: said before the first fork, so that children find all warm
     logins    whether it asks for passwords, so that failed logins are to be counted by all its processes
     """
 
@@ -64,7 +65,7 @@ class Service:
                  needs: Words = (), protocol: str = "", operands: str = "", options: tuple[Option, ...] = (),
                  events: tuple[Event, ...] = (), defaults: tuple[tuple[str, str], ...] = (),
                  examples: Words = (), upgrades: bool = False, secure_port: int = 0, alpn: Words = (),
-                 description: str = "", logins: bool = False) -> None:
+                 description: str = "", logins: bool = False, rehearsal: bytes = b"") -> None:
         self.name, self.about, self.port, self.rfcs, self.sockets = name, about, port, rfcs, sockets
         self.model, self.endings, self.busy = model, endings, busy
         self.user, self.facility = user, facility
@@ -73,4 +74,4 @@ class Service:
         self.operands, self.options, self.events = operands, options, events
         self.defaults, self.examples = dict(defaults), examples
         self.upgrades, self.secure_port, self.alpn, self.description = upgrades, secure_port, alpn, description
-        self.logins = logins
+        self.logins, self.rehearsal = logins, rehearsal

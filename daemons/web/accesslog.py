@@ -13,6 +13,8 @@ class AccessLog:
     def written(self, exchange):
         """Write the line of a request that was answered."""
         request, stream = exchange.request, exchange.stream
+        if not stream.session:
+            return                      # a rehearsal
         now = stream.time()
         line = request.line.decode("latin-1") if request is not None else None
         given = (stream.peer.host or "-", None, exchange.user or None, now, self.file.offset(now), line,

@@ -5,13 +5,14 @@ those (the Fetch standard's simple requests), and a page of another host has to 
 """
 
 import time
+from functools import lru_cache
 
 from daemons.kernel import log
-from daemons.wire import gzipcoding, httporigin, jsonrpc
+from daemons.wire import gzipcoding, httporigin, jsonrpc, xmlrpcshort
 from daemons.wire.faults import Fault
 from daemons.wire.httpaccept import encodings
 from daemons.wire.httpstatus import Refused
-from daemons.wire.xmlrpcmessages import LONGEST_NAME, Reading, build_fault, build_response
+from daemons.wire.xmlrpcmessages import CHARSETS, LONGEST_NAME, Reading, build_fault, build_response
 
 from . import offered
 from .exchange import PAGE, fields_block
@@ -21,6 +22,7 @@ PATHS = ("/", "/RPC2", "/JSON", "/jsonrpc")
 DESCRIPTION = "/openrpc.json"
 ALLOWED = {**dict.fromkeys(PATHS, "GET, HEAD, OPTIONS, POST"), DESCRIPTION: "GET, HEAD, OPTIONS"}
 XML, JSON = ("text/xml", "application/xml"), ("application/json", "application/json-rpc", "application/jsonrequest")
+READABLE = ("", *CHARSETS)      # whichever of them it is, ASCII is the same in it
 REALM = "Methods"
 WORTH = 1400            # octets from which on an answer is compressed: below, it fits one packet anyway
 CODINGS = ("gzip", "identity")
@@ -167,22 +169,33 @@ class Server:
         """The answer to a call in XML, and whether it failed for want of a login."""
         began, name, told = time.monotonic(), "-", False
         try:
-            reading = Reading("methodCall", self.extensions, charset)
-            try:
-                for piece in self._pieces(exchange):
-                    reading.feed(piece)
-                reading.end()
-            finally:
-                reading.close()
-            name = reading.method
+            name, params = self._read(exchange, charset)
             told = True
-            value = self.registry.call(name, reading.params, caller)
+            value = self.registry.call(name, params, caller)
             told = False
             return build_response(value, self.extensions), False
         except Fault as fault:
             if not told:                # it was no call, or what it gave cannot be sent
                 self.registry.tell(name, caller, began, fault)
             return build_fault(fault.code, fault.string), isinstance(fault, Denied) and not fault.knows_caller
+
+    def _read(self, exchange, charset):
+        """The method's name and its parameters, out of a body in XML."""
+        first, length = b"", exchange.body.length
+        if length is not None and length <= xmlrpcshort.LONGEST and not _coding(exchange):
+            first = exchange.body.read()
+            call = xmlrpcshort.call(first) if charset.lower() in READABLE else None
+            if call is not None:
+                return call
+        reading = Reading("methodCall", self.extensions, charset)
+        try:
+            reading.feed(first)
+            for piece in self._pieces(exchange):
+                reading.feed(piece)
+            reading.end()
+            return reading.method, reading.params
+        finally:
+            reading.close()
 
     def _by_json(self, exchange, caller):
         """The same in JSON; of a batch each answer says so for itself."""
@@ -201,12 +214,12 @@ class Server:
 
     def _pieces(self, exchange):
         """The body as it comes, inflated."""
-        coding = exchange.request.fields.get("content-encoding")
-        if coding is None or coding.lower() == "identity":
+        coding = _coding(exchange)
+        if not coding:
             while data := exchange.body.read():
                 yield data
             return
-        if coding.lower() not in ("gzip", "x-gzip"):
+        if coding not in ("gzip", "x-gzip"):
             exchange.refuse(415, "an unknown content coding", [("Accept-Encoding", "gzip")])
         inflating = gzipcoding.Inflating(self.options.body)
         try:
@@ -240,6 +253,12 @@ class Server:
         return self.options.title or f"Methods of {exchange.host[0] or 'this server'}"
 
 
+def _coding(exchange):
+    """The content coding of a body, "" without one."""
+    return (exchange.request.fields.get("content-encoding") or "").lower().removeprefix("identity")
+
+
+@lru_cache(64)
 def _kind(value):
     """The media type of a body, and its charset; refuses all but ours."""
     kind, semicolon, rest = (value or "").partition(";")

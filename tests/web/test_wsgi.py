@@ -2,6 +2,8 @@
 
 import gzip
 import itertools
+import json
+import os
 import sys
 import textwrap
 
@@ -70,7 +72,6 @@ def application(environ, start_response):
 
 
 def told(said):
-    import json
     return json.loads(said.replies()[-1].body)
 
 
@@ -94,7 +95,8 @@ def test_its_environment(served):
 
 @pytest.mark.parametrize("target, prefix, script, path", [
     ("/app", "/app/", "/app", ""), ("/app/", "/app/", "/app", "/"), ("/app/x/", "/app/", "/app", "/x/"),
-    ("/x", "/", "", "/x"), ("/", "/", "", "/"), ("/a/b/c", "/a/b", "/a/b", "/c"), ("/app/../app//x", "/app", "/app", "/x")])
+    ("/x", "/", "", "/x"), ("/", "/", "", "/"), ("/a/b/c", "/a/b", "/a/b", "/c"),
+    ("/app/../app//x", "/app", "/app", "/x")])
 def test_where_it_is(served, target, prefix, script, path):
     found = told(served(TELL, get(target), prefix=prefix))
     assert (found["SCRIPT_NAME"], found["PATH_INFO"]) == (script, path)
@@ -161,7 +163,8 @@ def test_a_body_over_the_limit(served, crashes):
 
 
 def test_one_piece_has_its_length(served):
-    said = served(HELLO, get() + get(method="HEAD") + get(version="1.0"), methods=("GET", "HEAD", "GET"), validated=False)
+    said = served(HELLO, get() + get(method="HEAD") + get(version="1.0"), methods=("GET", "HEAD", "GET"),
+                  validated=False)
     found = said.replies()
     assert [(reply.status, reply["content-length"], reply.body) for reply in found] == \
         [(200, "5", b"hello"), (200, "5", b""), (200, "5", b"hello")]
@@ -185,28 +188,23 @@ def test_many_pieces(served):
 
 def test_each_piece_leaves_at_once(served):
     source = """
-        import socket
-        there = socket.socket(fileno=int({fd}))
+        from select import select
         def application(environ, start_response):
             start_response("200 OK", [("Content-Type", "text/plain")])
             yield b"first"
-            assert there.recv(1) == b"y"
-            yield b"second"
+            yield b"second" if select([{seen}], [], [], 10)[0] else b"late"
     """
-    import os
-    import socket
-    ours, theirs = socket.socketpair()
-    theirs.settimeout(10)
+    seen, done = os.pipe()
 
     def client(sock):
         sock.sendall(get(version="1.0"))
         data = b""
         while b"first" not in data:
             data += sock.recv(1000)
-        ours.send(b"y")
+        os.close(done)
         return data + b"".join(iter(lambda: sock.recv(1000), b""))
-    with ours, theirs:
-        said = served(source.format(fd=os.dup(theirs.fileno())), b"", client=client)
+    said = served(source.format(seen=seen), b"", client=client)
+    os.close(seen)
     assert said.replies()[0].body == b"firstsecond"
 
 
@@ -229,13 +227,14 @@ def test_a_status_without_body(served, status):
             return []
     """
     found = served(source, get() + get(), methods=("GET", "GET")).replies()
-    assert [(reply.status, reply["content-length"], reply["etag"]) for reply in found] == [(int(status[:3]), None, "a")] * 2
+    assert [(reply.status, reply["content-length"], reply["etag"]) for reply in found] == \
+        [(int(status[:3]), None, "a")] * 2
 
 
 def test_nothing_is_an_answer(served):
     source = """
         def application(environ, start_response):
-            start_response("200 OK", [("Content-Type", "text/plain"), ("Date", "x"), ("Server", "y"), ("Connection", "close")])
+            start_response("200 OK", [("Content-Type", "a/b"), ("Date", "x"), ("Server", "y"), ("Connection", "close")])
             return []
     """
     (reply,) = served(source, get(), validated=False).replies()
@@ -278,8 +277,8 @@ def test_it_is_closed_whatever_happens(served, tmp_path, crashes):
     ("start_response('200 OK', []); start_response('200 OK', [])", "RuntimeError: start_response was called twice"),
     ("start_response('2000 OK', [])", "ValueError: not a status: '2000 OK'"),
     ("start_response('199 OK', [])", "ValueError: must be 200 or more, not 199"),
-    ("start_response('200 O\\\\rK', [])", "ValueError: not a status: '200 O\\\\rK'"),
-    ("start_response('200 OK', [('X', 'a\\\\r\\\\nY: b')])", "ValueError: not a header field: 'X': 'a\\\\r\\\\nY: b'"),
+    (r"start_response('200 O\rK', [])", r"ValueError: not a status: '200 O\rK'"),
+    (r"start_response('200 OK', [('X', 'a\r\nY: b')])", r"ValueError: not a header field: 'X': 'a\r\nY: b'"),
     ("start_response('200 OK', [('X:', 'a')])", "ValueError: not a header field: 'X:': 'a'"),
     ("start_response('200 OK', [('Content-Length', '+5')])", "ValueError: not a whole number: '+5'"),
     ("start_response('200 OK', [('Content-Length', '5'), ('Content-Length', '5')])", "ValueError: two lengths"),
@@ -288,12 +287,10 @@ def test_it_is_closed_whatever_happens(served, tmp_path, crashes):
 def test_its_mistakes_are_500_and_in_the_log(served, crashes, body, crash):
     source = f"""
         def application(environ, start_response):
-            {body.encode().decode('unicode_escape')}
+            {body}
     """
-    found = served(source.replace("\r", "\\r").replace("\nY", "\\nY"), get() + get(), validated=False,
-                   methods=("GET", "GET")).replies()
-    assert [reply.status for reply in found] == [500, 500]
-    assert crashes == [crash.encode().decode("unicode_escape").replace("\r", "\\r").replace("\n", "\\n")] * 2
+    found = served(source, get() + get(), validated=False, methods=("GET", "GET")).replies()
+    assert [reply.status for reply in found] == [500, 500] and crashes == [crash] * 2
 
 
 def test_it_may_take_back_what_has_not_left(served, crashes):
@@ -353,7 +350,8 @@ def application(environ, start_response):
 
 
 @pytest.mark.parametrize("file, body", [
-    ("open('{0}', 'rb')", BIG), ("open('{0}', 'rb', buffering=0)", BIG), ("__import__('io').BytesIO(b'hello')", b"hello"),
+    ("open('{0}', 'rb')", BIG), ("open('{0}', 'rb', buffering=0)", BIG),
+    ("__import__('io').BytesIO(b'hello')", b"hello"),
     ("__import__('gzip').open('{0}.gz')", BIG), ("open('/dev/null', 'rb')", b"")])
 def test_files(served, tmp_path, file, body):
     (tmp_path / "file").write_bytes(BIG)
