@@ -1,10 +1,9 @@
 """XML-RPC calls per second over connections that are kept: xmlrpcd, against Python's own SimpleXMLRPCServer.
 
-Both offer add(a, b) and run under the same interpreter.  wrk keeps 16 connections busy, on each of them one call after
-another, at one server for 2 seconds, then at the next, five rounds.  xmlrpcd has a process for each processor, as by
-default, threads in them, its sandbox, and logs each call to a process that reads it.  The peer (peers/xmlrpc.py) has
-a thread for each connection (ThreadingMixIn; as it comes it would serve one at a time), protocol_version HTTP/1.1 and
-disable_nagle_algorithm, without which it keeps no connection or waits on each answer, and logs nothing.
+Both offer add(a, b), run under the same interpreter and log each call.  wrk keeps 16 connections busy, on each of them
+one call after another, at one server for 2 seconds, then at the next, five rounds.  xmlrpcd is as it comes: a process
+for each processor, threads in them, its sandbox, its log read by another process.  So is the peer (peers/xmlrpc.py):
+one thread, HTTP/1.0, so that wrk connects anew for each call; its log goes to /dev/null.
 """
 
 import os

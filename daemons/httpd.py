@@ -101,7 +101,7 @@ SERVICE = Service(
         REQUEST,
         Event("script", "notice", "session file why", "a program that failed, or was not run"),
         Event("login", "notice", "session user result", "somebody could not log in"),
-        Event("unlogged", "err", "text", "the access log cannot be written"),
+        Event("unlogged", "err", "session text", "the access log cannot be written"),
     ),
     examples=("httpd --root=/srv/www --listing=yes", "httpd --root=/srv/www --cgi=/cgi-bin --users=/etc/fd0/web.users",
               "httpd --vhosts=/etc/fd0/sites --tls-cert=/etc/fd0/tls/www.pem"),

@@ -107,7 +107,8 @@ def hold(program: Program, transport: Transport, peer: Address, local: Address, 
     if options.session is not None:
         transport.end = began + options.session
     stream = Stream(transport, patience=program.patience, endings=program.service.endings,
-                    peer=peer, local=local, session=session, log=log.event, penalty=program.penalty)
+                    peer=peer, local=local, session=session, log=log.event, is_told=log.is_told,
+                    penalty=program.penalty)
     reason, why = _hold(program, stream)
     return Outcome(reason, why, time.monotonic() - began, stream.received, stream.sent, stream.commands)
 

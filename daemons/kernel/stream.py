@@ -36,24 +36,27 @@ class Stream:
 
     patience   seconds that one line, block or write may take
     endings    "crlf": only CR LF ends a line; "lf": a bare LF does as well
-    peer, local, session, log, time   who, where, the session's id, its log, and the wall clock
+    peer, local, session, log   who, where, the session's id, its log
+    time, clock                 the wall clock, and one that only goes on, both in seconds
     received, sent, commands          counted for the log
     can_upgrade                       may the program say that TLS begins (starttls)?
     upgraded                          it did, and talks anew: most protocols then have no greeting
     """
 
-    __slots__ = ("_closed", "_ended", "_input", "_log", "_monotonic", "_output", "_penalty", "_penalty_of",
-                 "_waiting", "can_upgrade", "commands", "endings", "local", "patience", "peer", "received", "sent",
+    __slots__ = ("_closed", "_ended", "_input", "_log", "_output", "_penalty", "_penalty_of", "_waiting", "can_upgrade",
+                 "clock", "commands", "endings", "is_told", "local", "patience", "peer", "received", "sent",
                  "session", "time", "transport", "upgraded", "wrote_last")
 
     def __init__(self, transport: Transport, *, patience: float = 60.0, endings: str = "lf",
                  peer: Address | None = None, local: Address | None = None, session: str = "",
                  log: "Any" = None, clock: Callable[[], float] = time.monotonic,
                  wall: Callable[[], float] = time.time,
-                 penalty: "Callable[[Stream], Penalty] | None" = None) -> None:
+                 penalty: "Callable[[Stream], Penalty] | None" = None,
+                 is_told: Callable[[str], bool] = bool) -> None:
         self.transport, self.patience, self.endings = transport, patience, endings
         self.peer, self.local, self.session = peer or Address(), local or Address(), session
-        self._log, self._monotonic, self.time = log, clock, wall
+        self._log, self.clock, self.time = log, clock, wall
+        self.is_told = is_told          # would this event be logged at all?
         self._penalty_of = penalty
         self._penalty: Penalty | None = None
         self._input = bytearray()
@@ -71,7 +74,7 @@ class Stream:
         Raises TooLong (the line stays; see skip_line), BadEnding (the line is taken away), Gone,
         Cut when the peer ended in the middle of it, and Late.
         """
-        deadline = self._monotonic() + self.patience
+        deadline = self.clock() + self.patience
         searched = 0
         while (end := self._input.find(b"\n", searched)) < 0:
             searched = len(self._input)
@@ -93,7 +96,7 @@ class Stream:
 
     def skip_line(self) -> None:
         """Drop the rest of a line that was too long, under one deadline."""
-        deadline = self._monotonic() + self.patience
+        deadline = self.clock() + self.patience
         while (end := self._input.find(b"\n")) < 0:
             self._input.clear()
             if not self._fill(deadline):
@@ -102,7 +105,7 @@ class Stream:
 
     def block(self, size: int) -> bytes:
         """Exactly `size` octets; raises Gone, Cut when the peer ended before the last of them, and Late."""
-        deadline = self._monotonic() + self.patience
+        deadline = self.clock() + self.patience
         while len(self._input) < size:
             if not self._fill(deadline):
                 raise self._over()
@@ -110,7 +113,7 @@ class Stream:
 
     def head(self, size_of: Callable[[bytearray], int], patience: float) -> bytes:
         """What comes first, as long as `size_of(what has come)` says (0: not known yet), under one deadline."""
-        deadline = self._monotonic() + patience
+        deadline = self.clock() + patience
         while not (size := size_of(self._input)) or len(self._input) < size:
             if not self._fill(deadline):
                 raise self._over()
@@ -126,7 +129,7 @@ class Stream:
         self.flush()
         self.transport.idle = True
         try:
-            return not self.transport.leaving and self._fill(self._monotonic() + patience)
+            return not self.transport.leaving and self._fill(self.clock() + patience)
         except (Late, Truncated):
             return False
         finally:
@@ -144,7 +147,7 @@ class Stream:
 
     def some(self, limit: int = PIECE) -> bytes:
         """What has come, at least one octet, at most `limit`; b"" once the peer has said its last."""
-        if not self._input and not self._fill(self._monotonic() + self.patience):
+        if not self._input and not self._fill(self.clock() + self.patience):
             return b""
         return self._first(limit)
 
@@ -219,7 +222,7 @@ class Stream:
         data = self.unsent()
         for start in range(0, len(data), PIECE):
             piece = data[start:start + PIECE] if len(data) > PIECE else data
-            self.transport.send(piece, self._monotonic() + self.patience)
+            self.transport.send(piece, self.clock() + self.patience)
             self.sent += len(piece)
 
     def sendfile(self, file: "BinaryIO", offset: int = 0, count: int | None = None) -> int:
@@ -228,7 +231,7 @@ class Stream:
         done = 0
         while count is None or done < count:
             size = FILE_PIECE if count is None else min(FILE_PIECE, count - done)
-            sent = self.transport.send_file(file.fileno(), offset + done, size, self._monotonic() + self.patience)
+            sent = self.transport.send_file(file.fileno(), offset + done, size, self.clock() + self.patience)
             if not sent:
                 break
             done += sent
@@ -266,7 +269,7 @@ class Stream:
         if seconds <= 0:
             return
         self.flush()
-        deadline = self._monotonic() + seconds
+        deadline = self.clock() + seconds
         while not self._ended and len(self._input) < PIECE:
             if not self.transport.rest(True, deadline):
                 return
@@ -343,7 +346,7 @@ class Stream:
             self.transport.close()
 
     def _drain(self) -> None:
-        deadline, left = self._monotonic() + LAST_WORDS, LAST_DRAIN
+        deadline, left = self.clock() + LAST_WORDS, LAST_DRAIN
         try:
             while not self._ended and left > 0:
                 data = self.transport.receive(PIECE, deadline)

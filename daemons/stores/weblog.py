@@ -4,6 +4,7 @@ Each line is one write to the file's end, so several processes share it.  Once a
 still stands for the same file; if not, it is begun anew: logrotate(8) needs to tell nobody.
 """
 
+import errno
 import os
 import stat
 import time
@@ -21,14 +22,25 @@ class WebLog:
         self.fd = self._open()
         self._next_look = time.monotonic() + LOOK
         self._seconds, self._offset = -1, 0
+        self._torn = False              # the last line is not whole
 
     def write(self, line: str) -> None:
-        """Append a line; raises OSError, and then it is lost."""
-        now = time.monotonic()
+        """Append a line; raises OSError where it, or a part of it, is lost, or the file cannot be begun anew."""
+        now, trouble = time.monotonic(), None
         if now >= self._next_look:
             self._next_look = now + LOOK
-            self._follow()
-        os.write(self.fd, line.encode("ascii", "backslashreplace") + b"\n")
+            try:
+                self._follow()
+            except OSError as error:    # then the old one has the line
+                trouble = error
+        data = line.encode("ascii", "backslashreplace") + b"\n"
+        done = os.write(self.fd, b"\n" * self._torn + data)
+        torn, self._torn = self._torn, done < self._torn + len(data)    # half a line is ended before the next
+        if self._torn:
+            self._torn = torn or done > 0
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+        if trouble is not None:
+            raise trouble
 
     def offset(self, seconds: float) -> int:
         """How many seconds the local clock is ahead of UTC at that time."""

@@ -78,30 +78,29 @@ class Found:
         return fd
 
     def beside(self, name: bytes) -> "os.stat_result | None":
-        """What stat(2) says of another file in the same folder, which is no link; None where there is none."""
+        """What stat(2) says of another name in the same folder: a file, or a link; None where there is neither."""
         try:
             status = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
         except OSError:
             return None
-        return status if stat.S_ISREG(status.st_mode) else None
+        return status if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode) else None
 
     def named(self, name: bytes, status: os.stat_result, certain: bool = False) -> "Found":
         """The same for a file in this folder that `beside` found; closes nothing."""
         return Found([], self.fd, name, status, (*self.walked, name), (), certain and self.is_certain)
 
-    def entries(self) -> list[tuple[str, bool, int, float]]:
-        """(name, is it a folder, octets, time of change) of what may be shown of this folder."""
+    def names(self) -> list[tuple[bytes, os.stat_result]]:
+        """The names in this folder that may be shown, each with what stat(2) says of it itself, links too."""
         fd, rows = _opened(b".", SIGHT, self.fd), []
         try:
             with os.scandir(fd) as found:
                 for entry in found:
                     try:
-                        status = entry.stat()       # what a link leads to; whether it may be is asked when it is
-                    except OSError:                 # it leads nowhere, or is gone
+                        status = entry.stat(follow_symlinks=False)
+                    except OSError:     # it is gone
                         continue
-                    mode = status.st_mode
-                    if not entry.name.startswith(".") and (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-                        rows.append((entry.name, stat.S_ISDIR(mode), status.st_size, status.st_mtime))
+                    if not entry.name.startswith("."):
+                        rows.append((os.fsencode(entry.name), status))
         finally:
             os.close(fd)
         return rows
@@ -117,7 +116,7 @@ class Root:
 
     def find(self, segments: Iterable[bytes], hidden: bool = False) -> Found:
         """What a path's segments lead to; raises Missing and Hidden.  `hidden`: names with a dot in front, too."""
-        self._refresh()
+        self.refresh()
         todo, fds, walked, hops = list(segments)[::-1], list[int](), list[bytes](), 0
         own = len(todo)                 # how many of those left are the path's own, and not a link's
         try:
@@ -148,7 +147,22 @@ class Root:
                 os.close(fd)
             raise
 
-    def _refresh(self) -> None:
+    def entries(self, found: Found) -> list[tuple[str, bool, int, float]]:
+        """(name, is it a folder, octets, time of change) of what may be shown of a folder and can be asked for."""
+        rows = []
+        for name, status in found.names():
+            if stat.S_ISLNK(status.st_mode):
+                try:
+                    with self.find((*found.walked, name)) as target:
+                        status = target.status
+                except (Missing, Hidden):
+                    continue
+            mode = status.st_mode
+            if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+                rows.append((os.fsdecode(name), stat.S_ISDIR(mode), status.st_size, status.st_mtime))
+        return rows
+
+    def refresh(self) -> None:
         """A root may be a link that points to the newest version of everything."""
         now = time.monotonic()
         if now < self._next_look:

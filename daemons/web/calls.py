@@ -4,7 +4,6 @@ What a body is, its Content-Type alone says.  The types that a browser sends fro
 those (the Fetch standard's simple requests), and a page of another host has to be named before it may call.
 """
 
-import time
 from functools import lru_cache
 
 from daemons.kernel import log
@@ -16,13 +15,14 @@ from daemons.wire.xmlrpcmessages import CHARSETS, LONGEST_NAME, Reading, build_f
 
 from . import offered
 from .exchange import PAGE, fields_block
-from .methods import NOBODY, Caller, Denied, Registry
+from .methods import Caller, Denied, Registry
 
 PATHS = ("/", "/RPC2", "/JSON", "/jsonrpc")
 DESCRIPTION = "/openrpc.json"
 ALLOWED = {**dict.fromkeys(PATHS, "GET, HEAD, OPTIONS, POST"), DESCRIPTION: "GET, HEAD, OPTIONS"}
 XML, JSON = ("text/xml", "application/xml"), ("application/json", "application/json-rpc", "application/jsonrequest")
 READABLE = ("", *CHARSETS)      # whichever of them it is, ASCII is the same in it
+TEXT = "text/plain; charset=utf-8"
 REALM = "Methods"
 WORTH = 1400            # octets from which on an answer is compressed: below, it fits one packet anyway
 CODINGS = ("gzip", "identity")
@@ -32,39 +32,40 @@ PACKED = fields_block((("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")
 
 
 class Client(Caller):
-    """Who calls over a connection; `log` is that connection's."""
+    """Who calls over a connection, which is `stream`."""
 
-    __slots__ = ("log",)
+    __slots__ = ("stream",)
 
     def __init__(self, exchange):
         super().__init__(exchange.user, exchange.stream.peer.host)
-        self.log = exchange.stream.log
+        self.stream = exchange.stream
 
 
 class Audited(Registry):
     """A registry that logs each call, those within a system.multicall as well, and what crashed."""
 
-    def call(self, name, params, caller=NOBODY, spelt=False):
-        """As Registry.call."""
-        began = time.monotonic()
+    def call(self, name, params, caller, spelt=False):
+        """As Registry.call, for a Client."""
+        began = caller.stream.clock()
         try:
             value = super().call(name, params, caller, spelt)
         except Fault as fault:
             crash = fault.__cause__
             if crash is not None and type(crash).__name__ != "Fault":
-                log.crash(crash)
-            self.tell(name, caller, began, fault)
+                log.crash(crash, session=caller.stream.session)
+            tell(name, caller, began, fault)
             raise
-        self.tell(name, caller, began)
+        tell(name, caller, began)
         return value
 
-    def tell(self, name, caller, began, fault=None):
-        """Log a call that began then, on time.monotonic()."""
-        if isinstance(caller, Client):
-            user = {"user": caller.user} if caller.user else {}
-            spent = f"{(time.monotonic() - began) * 1000:.1f}"
-            trouble = {"fault": fault.code, "why": fault.string} if fault else {}
-            caller.log("call", method=name[:LONGEST_NAME], **user, ms=spent, **trouble)
+
+def tell(name, caller, began, fault=None):
+    """Log a call of a Client, which began then on its stream's clock."""
+    if caller.stream.is_told("call"):
+        spent = f"{(caller.stream.clock() - began) * 1000:.1f}"
+        user = {"user": caller.user} if caller.user else {}
+        trouble = {"fault": fault.code, "why": fault.string} if fault else {}
+        caller.stream.log("call", method=name[:LONGEST_NAME], **user, ms=spent, **trouble)
 
 
 class Server:
@@ -96,12 +97,15 @@ class Server:
         return Passwords(path)
 
     def answer(self, exchange):
-        """Answer a request."""
+        """Answer a request; a program that is refused gets no page, but a line of text."""
         try:
             self._answer(exchange)
         except Refused as refusal:
             exchange.stream.log("rejected", status=refusal.status, why=refusal)
-            raise
+            if exchange.began or exchange.request.method in ("GET", "HEAD"):
+                raise
+            exchange.last = exchange.last or refusal.final
+            exchange.reply(refusal.status, [*refusal.fields, ("Content-Type", TEXT), NOSNIFF], f"{refusal}\n".encode())
 
     def _answer(self, exchange):
         path, method = exchange.path, exchange.request.method
@@ -167,7 +171,7 @@ class Server:
 
     def _by_xml(self, exchange, caller, charset):
         """The answer to a call in XML, and whether it failed for want of a login."""
-        began, name, told = time.monotonic(), "-", False
+        began, name, told = caller.stream.clock(), "-", False
         try:
             name, params = self._read(exchange, charset)
             told = True
@@ -176,7 +180,7 @@ class Server:
             return build_response(value, self.extensions), False
         except Fault as fault:
             if not told:                # it was no call, or what it gave cannot be sent
-                self.registry.tell(name, caller, began, fault)
+                tell(name, caller, began, fault)
             return build_fault(fault.code, fault.string), isinstance(fault, Denied) and not fault.knows_caller
 
     def _read(self, exchange, charset):

@@ -14,6 +14,7 @@ from daemons.wire.pagestyle import CSP
 from .body import NOTHING, Body
 
 SOFTWARE = "fd0"
+EMPTY_LINES = 8         # before a head
 DRAINED = 65536         # octets of a body that nobody read, and that are read and dropped to keep the connection
 HTML = "text/html; charset=utf-8"
 PAGE = (("Content-Type", HTML), ("Content-Security-Policy", CSP), ("X-Content-Type-Options", "nosniff"))
@@ -42,15 +43,16 @@ class Exchange:
     admitted            credentials that passed on this connection
     settings            the program's options that hold for conversations: keep_alive, requests, body
     always              fields that go with every reply
+    received            octets of the request's head
     status, sent        of the reply: its code (0: none yet), and octets after the head
     last                nothing more will be read on this connection
-    error_page          returns the body of an error's page, or None for our own
+    error_page          returns (media type, body) of an error's page, or None for our own
     """
 
     request, target, body = None, None, NOTHING
     host, user, auth_type = ("", None), "", ""
     always, error_page = (), None
-    status = sent = 0
+    status = sent = received = 0
     _began = _chunked = False
     _left = None
 
@@ -62,9 +64,14 @@ class Exchange:
 
     def hear(self, patience):
         """Read the head, and know what follows it; raises Refused, and what streams raise."""
-        head = b"\r\n"
-        while head == b"\r\n":          # RFC 9112, 2.2
-            head = self.stream.head(httphead.size_of, patience)
+        until, head = self.stream.clock() + patience, b"\r\n"
+        for _ in range(EMPTY_LINES):    # RFC 9112, 2.2
+            head = self.stream.head(httphead.size_of, until - self.stream.clock())
+            if head != b"\r\n":
+                break
+        else:
+            raise Refused(400, "nothing but empty lines", final=True)
+        self.received = len(head)
         self.request = request = httphead.parse(head)
         self.stream.commands += 1
         self.last = self.last or not request.persistent or self.stream.leaving
@@ -72,7 +79,7 @@ class Exchange:
             self.body = Body(self.stream, request.length, self.settings.body, request.expects is not None)
         self.host = request.host
         if request.refusal is not None:
-            raise request.refusal
+            raise request.refusal.again()
         if request.expects is not None and request.expects.lower() != "100-continue":
             raise Refused(417, "an expectation that nobody here can meet")
         self.target = request.goal
@@ -106,7 +113,8 @@ class Exchange:
 
     def reply_again(self, version):
         """Answer with a file that is remembered: the whole of such a reply is the same for a second."""
-        if self.last or self.always or self.request.method != "GET" or not self.request.minor:
+        request = self.request
+        if self.last or self.always or self.body is not NOTHING or request.method != "GET" or not request.minor:
             self.begin(200, (), version.size, block=version.block)
             self.write(version.body)
             return self.end()
@@ -114,7 +122,8 @@ class Exchange:
         if version.second != second:
             head = (f"{status_line(200)}Date: {imf(second)}\r\nServer: {SOFTWARE}\r\n{version.block}"
                     f"Content-Length: {version.size}\r\n\r\n")
-            version.second, version.whole = second, head.encode("latin-1") + version.body
+            version.whole = head.encode("latin-1") + version.body
+            version.second = second     # last: another thread may look meanwhile
         self.status, self._began, self.sent = 200, True, version.size
         self.stream.send(version.whole)
 
@@ -126,7 +135,7 @@ class Exchange:
         bodiless = status in BODILESS
         if self.body is not NOTHING:
             self._weigh_body()
-        self.status, self._began, self._left = status, True, size
+        self.status, self._left = status, size
         self._chunked = size is None and not bodiless and self.request is not None and self.request.minor > 0
         if size is None and not bodiless and not self._chunked:
             self.last = True
@@ -144,6 +153,7 @@ class Exchange:
         elif self.request.minor < 1:
             text += "Connection: keep-alive\r\n"
         self.stream.send(f"{text}\r\n".encode("latin-1", "replace"))
+        self._began = True
         if bodiless or (self.request is not None and self.request.method == "HEAD"):
             self._left, self._chunked = 0, False
 
@@ -201,13 +211,14 @@ class Exchange:
     def refused(self, refusal):
         """Answer with the page of an error."""
         self.last = self.last or refusal.final
-        page, fields = None, [*refusal.fields, *PAGE]
-        if self.error_page is not None and not refusal.final:
-            page = self.error_page(refusal.status)
-        if page is None:
+        own = self.error_page(refusal.status) if self.error_page is not None and not refusal.final else None
+        if own is not None:
+            kind, page = own
+            fields = [("Content-Type", kind), ("X-Content-Type-Options", "nosniff")]
+        else:
             from daemons.wire import errorpage
-            page = errorpage.error(refusal.status, REASONS.get(refusal.status, "Error"))
-        self.reply(refusal.status, fields, page)
+            fields, page = PAGE, errorpage.error(refusal.status, REASONS.get(refusal.status, "Error"))
+        self.reply(refusal.status, [*refusal.fields, *fields], page)
 
     def forget(self):
         """Take back a reply that has begun and of which nothing has left yet."""
@@ -216,7 +227,7 @@ class Exchange:
     def _weigh_body(self):
         """A body that nobody has read must be read before the next head; is that worth its while?"""
         body = self.body
-        if body.pending() and (body.awaited() or body.length is None or body.left > DRAINED):
+        if body.pending() and (body.awaited() or body.is_long() or body.length is None or body.left > DRAINED):
             self.last = True
 
 

@@ -11,7 +11,7 @@ from daemons.stores.webtree import Hidden, Missing
 from daemons.wire.httpdate import imf
 from daemons.wire.httptarget import encoded
 
-from .exchange import PAGE, fields_block
+from .exchange import PAGE, Short, fields_block
 
 SMALL = 16384           # octets of a file that may be remembered
 REMEMBERED = 512        # files
@@ -29,16 +29,18 @@ KNOWN = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "C
 class Version:
     """One state of a file: what its head says, and, if it is small, what is in it.
 
-    where       its path below the root, and mark, what tells this state from another
+    where, path its path below the root, and as it is asked for; mark, what tells this state from another
     second, whole    when a reply was made of it last, and that reply (Exchange.reply_again)
     """
 
-    __slots__ = ("block", "body", "etag", "fields", "kind", "mark", "modified", "second", "size", "where", "whole")
+    __slots__ = ("block", "body", "etag", "fields", "kind", "mark", "modified", "path", "second", "size", "where",
+                 "whole")
 
     def __init__(self, status, kind, fields, body=None):
-        self.where, self.second, self.whole = b"", 0, b""
+        self.where, self.path, self.second, self.whole = b"", "", 0, b""
         self.mark, self.size, self.modified = mark_of(status), status.st_size, int(status.st_mtime)
-        self.etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+        coding = "".join(f"-{value}" for name, value in fields if name == "Content-Encoding")
+        self.etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}{coding}"'
         self.kind, self.body = kind, body
         self.fields = (("Content-Type", kind), ("Last-Modified", imf(self.modified)), ("ETag", self.etag),
                        ("Accept-Ranges", "bytes"), ("X-Content-Type-Options", "nosniff"), *fields)
@@ -81,12 +83,15 @@ def _answered_from_memory(exchange, site):
     version = site.memory.get(exchange.target.raw)
     if version is None or exchange.request.method not in ("GET", "HEAD"):
         return False
+    site.root.refresh()
     try:
         status = os.stat(version.where, dir_fd=site.root.fd, follow_symlinks=False)
     except OSError:                     # whatever that means is found out the other way
         return False
     if mark_of(status) != version.mark:
         return False
+    if site.headers:
+        site.add_fields(exchange, version.path)
     exchange.reply_again(version)
     return True
 
@@ -110,16 +115,28 @@ def _folder(exchange, site, found, slash):
     for name in site.index:
         status = found.beside(name)
         if status is not None:
-            return _file(exchange, site, found.named(name, status, certain=name == site.index[0]))
+            return _index(exchange, site, found, name, status)
     if not site.listing:
         raise Missing("a folder without an index")
-    _list(exchange, found)
+    _list(exchange, site, found)
 
 
-def _list(exchange, found):
+def _index(exchange, site, found, name, status):
+    """The file that stands for its folder; rules for its own path hold as well."""
+    if site.headers:
+        site.add_fields(exchange, exchange.path + name.decode("utf-8"))
+    if stat.S_ISLNK(status.st_mode):
+        with site.root.find((*found.walked, name)) as target:
+            if target.is_folder:
+                raise Missing("an index that is a folder")
+            return _file(exchange, site, target)
+    _file(exchange, site, found.named(name, status, certain=name == site.index[0]))
+
+
+def _list(exchange, site, found):
     """The contents of a folder, for people, or as JSON for who prefers it."""
     from daemons.wire import httpaccept, listingpage
-    entries = [listingpage.Entry(*entry) for entry in found.entries()]
+    entries = [listingpage.Entry(*entry) for entry in site.root.entries(found)]
     offered = ("text/html", "application/json")
     if httpaccept.prefers(exchange.request.fields.get("accept"), offered) == "application/json":
         body = listingpage.listing_json(exchange.path, entries)
@@ -135,7 +152,7 @@ def _list(exchange, found):
 def _readme(found):
     for name in README:
         status = found.beside(name)
-        if status is not None and status.st_size:
+        if status is not None and stat.S_ISREG(status.st_mode) and status.st_size:
             try:
                 with open(found.named(name, status).open(), "rb") as file:
                     return file.read(README_MOST).decode("utf-8", "replace")
@@ -158,7 +175,7 @@ def _file(exchange, site, found):
                 break
             name = found.name + CODINGS[coding]
             status = found.beside(name)
-            if status is not None and status.st_mtime >= found.status.st_mtime:
+            if status is not None and stat.S_ISREG(status.st_mode) and status.st_mtime >= found.status.st_mtime:
                 kind = site.kind_of(found.name)
                 extra = (("Content-Encoding", coding), ("Vary", "Accept-Encoding"))
                 return _version(exchange, site, found.named(name, status), kind, extra)
@@ -190,6 +207,7 @@ def _is_settled(exchange, status):
 def _remember(exchange, site, found, version):
     """Keep a small file under the path that was asked for."""
     version.where = found.where
+    version.path = "/" + version.where.decode("utf-8", "surrogateescape")
     if len(site.memory) >= REMEMBERED:
         site.memory.clear()
     site.memory[exchange.target.raw] = version
@@ -254,9 +272,13 @@ def _ranges(exchange, version, file, parts):
 
 
 def _copy(exchange, version, file, offset, count):
+    """Send a part of a file; raises Short when it is shorter by now."""
+    before = exchange.sent
     if file is None:
         exchange.write(version.body if count == version.size else version.body[offset:offset + count])
     elif count <= AT_ONCE:
         exchange.write(os.pread(file.fileno(), count, offset))
     else:
         exchange.sendfile(file, offset, count)
+    if exchange.sent - before < count:
+        raise Short(f"a file became shorter while it was sent: {count} octets from {offset} on are not there")

@@ -1,4 +1,4 @@
-"""Files that are compressed while they are asked for: what is worth it, and how it is told from the file itself."""
+"""Files that are compressed while they are asked for: which are worth it, and what becomes of them."""
 
 import zlib
 
@@ -23,8 +23,3 @@ def compressed(body):
     """The same octets as gzip has them (RFC 1952); equal bodies come out equal, without a time in them."""
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
     return packer.compress(body) + packer.flush()
-
-
-def etag(known):
-    """The entity tag of the compressed form of what has this tag (RFC 9110, 8.8.3.3)."""
-    return f'{known[:-1]}-gzip"'

@@ -1,7 +1,5 @@
 """The requests of one connection, one after another, until one of the two has enough (RFC 9112, 9.3)."""
 
-import time
-
 from daemons.kernel import log
 from daemons.kernel.ends import End, Late
 from daemons.kernel.service import Event, Option
@@ -13,7 +11,7 @@ from .exchange import Elsewhere, Exchange
 HOPS = 10               # local redirects for one request
 OPTIONS = (
     Option("keep-alive", seconds, "15", "how long a connection may be silent between two requests"),
-    Option("requests", count, "10000", "requests on one connection"),
+    Option("requests", count, "1000000", "requests on one connection"),
     Option("body", size, "16M", "octets of the longest request body"),
 )
 REQUEST = Event("request", "info", "session method host target status in out ms user referer agent",
@@ -28,15 +26,15 @@ def serve(stream, options, handle, written=None):
     `written(exchange)` is called after each, to log it in another way, too.
     """
     left, patience, admitted = options.requests, stream.patience, set()
-    told = log.is_told("request")
+    told = stream.is_told("request")
     while True:
         exchange = Exchange(stream, options, left <= 1, admitted)
-        received, began = stream.received, time.monotonic()
+        began = stream.clock()
         try:
             _one(exchange, handle, patience)
         finally:                        # a client that hangs up in the middle has asked for something all the same
             if told and (exchange.status or exchange.request is not None):
-                _log(exchange, stream.received - received, time.monotonic() - began)
+                _log(exchange, stream.clock() - began)
             if written is not None and exchange.status:
                 written(exchange)
         if exchange.last or stream.leaving:
@@ -88,12 +86,13 @@ def _refuse(exchange, refusal):
         exchange.body.drop()
 
 
-def _log(exchange, received, spent):
+def _log(exchange, spent):
     request, fields = exchange.request, {}
     if request is not None:
         name, port = exchange.host
         fields = {"host": f"{name}:{port}" if port else name, "user": exchange.user,
                   "referer": request.fields.get("referer"), "agent": request.fields.get("user-agent")}
     exchange.stream.log("request", method=request.method if request else "-", target=request.target if request else "-",
-                        status=exchange.status, in_=received, out=exchange.sent, ms=f"{spent * 1000:.1f}",
+                        status=exchange.status, in_=exchange.received + exchange.body.taken, out=exchange.sent,
+                        ms=f"{spent * 1000:.1f}",
                         **{key: value for key, value in fields.items() if value})

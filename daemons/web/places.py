@@ -1,5 +1,6 @@
 """The web server: its sites, from options and from the file of sites, and what answers at places that are no files."""
 
+from .files import answer_method
 from .sites import Site, Sites, read, root_of
 
 # who answers at which kind of place
@@ -47,10 +48,12 @@ class Server:
             options.learnt.append(path)
             options.written += [f"{path}/{b'/'.join(place.prefix).decode('utf-8', 'surrogateescape')}"
                                 for place in site.places if (place.kind, place.rest) == ("dav", "write")]
+        if not path and any(place.kind in ("cgi", "dav") for place in site.places):
+            raise ValueError("cgi and dav need a folder: say --root, or root in the file of sites")
         self.load(site)
-        if site.digest and self.nonces is None and site.users is not None:
+        if site.digest and site.users is not None:
             from .login import Nonces
-            self.nonces = Nonces()
+            self.nonces = site.nonces = self.nonces or Nonces()
         return site
 
     def load(self, site):
@@ -87,7 +90,8 @@ class Server:
         site = self.sites.chosen(exchange)
         if site.root is None and not site.places and exchange.path == "/" and not self.options.vhosts:
             from .welcome import welcome
-            return welcome(exchange)
+            return welcome(exchange) if exchange.request.method in ("GET", "HEAD") else \
+                answer_method(exchange, exchange.request.method)
         site.answer(exchange, self)
 
     def place(self, exchange, site, place):

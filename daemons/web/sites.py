@@ -42,7 +42,7 @@ class Site:
         self.root, self.listing, self.users, self.index, self.siblings = root, listing, users, index, siblings
         self.types = mediatypes.BUILTIN
         self.headers, self.redirects, self.errors, self.protected, self.places = [], [], {}, [], []
-        self.digest, self.hsts = False, None
+        self.digest, self.nonces, self.hsts = False, None, None
         self.scripts = None             # what programs may cost, where there are some
         self.memory = {}                # small files (files.py), by where they are
 
@@ -96,11 +96,11 @@ class Site:
         if self.errors:
             exchange.error_page = self.error_page
         path = exchange.path
-        self._add_fields(exchange, path)
+        self.add_fields(exchange, path)
         for pattern, status, target in self.redirects:
             if matches(pattern, path):
                 return self._redirect(exchange, pattern, status, target)
-        self._admit(exchange, path, server)
+        self._admit(exchange, path)
         for place in self.places:
             if place.holds(exchange.target.segments):
                 return server.place(exchange, self, place)
@@ -108,7 +108,8 @@ class Site:
             exchange.refuse(404, "nothing is served here")
         files.answer(exchange, self)
 
-    def _add_fields(self, exchange, path):
+    def add_fields(self, exchange, path):
+        """Have the reply carry the fields that rules add for a path."""
         if self.headers:
             rows = {}
             for pattern, name, value in self.headers:
@@ -122,27 +123,29 @@ class Site:
         """What follows a path that ends in a slash follows its new place as well."""
         if status == 410:
             exchange.refuse(410, "gone, as the file of sites says")
-        if target.endswith("/") and pattern.endswith("/"):
+        if target.endswith("/") and pattern.endswith("/") and not pattern.startswith("*"):
             target += encoded(exchange.path)[len(encoded(pattern)):]
         query = f"?{exchange.query}" if exchange.target.has_query and "?" not in target else ""
         exchange.redirect(status, target + query)
 
-    def _admit(self, exchange, path, server):
+    def _admit(self, exchange, path):
+        """Where one must log in, see to it; a folder may be answered for by its index, so rules for that count."""
         if self.users is None:
             return
-        realm = next((realm for pattern, realm in self.protected if matches(pattern, path)), None)
+        paths = [path, *(path + name.decode("utf-8") for name in self.index)] if path.endswith("/") else [path]
+        realm = next((realm for pattern, realm in self.protected if any(matches(pattern, one) for one in paths)), None)
         if realm is not None or not self.protected:
             from . import login
-            login.demand(exchange, self.users, realm or REALM, server.nonces if self.digest else None)
+            login.demand(exchange, self.users, realm or REALM, self.nonces)
 
     def error_page(self, status):
-        """The site's own page for an error, as it is now; None without one."""
+        """(media type, octets) of the site's own page for an error, as it is now; None without one."""
         segments = self.errors.get(status)
         if segments is None or self.root is None:
             return None
         try:
             with self.root.find(segments) as found, open(found.open(), "rb") as file:
-                return file.read()
+                return self.kind_of(found.name), file.read()
         except (Missing, Hidden):       # then ours
             return None
 
@@ -205,8 +208,13 @@ def read(path, make):
     Raises ValueError with the file and line, and OSError.
     """
     from daemons.wire import sitelines
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        text = file.read()
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}: line {line}: not UTF-8") from None
     try:
         common, *sections = sitelines.parse(text)
         sites = Sites(None)

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from .httpstatus import Refused
 
+REMEMBERED = 128        # characters of a list that is remembered: most are much alike
 MOST = 100              # fields in one head
 TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"      # RFC 9110, 5.6.2
 VALUE = bytes([9, *range(32, 127), *range(128, 256)])       # RFC 9110, 5.5
@@ -45,10 +46,11 @@ def parse(block: bytes) -> Fields:
     lines = block.split(b"\r\n")
     if len(lines) > MOST + 1:
         raise Refused(431, f"more than {MOST} header fields", final=True)
-    return Fields([_field(line) for line in lines[:-1]])
+    return Fields([field(line) for line in lines[:-1]])
 
 
-def _field(line: bytes) -> tuple[str, str]:
+def field(line: bytes) -> tuple[str, str]:
+    """The (name, value) of one line without its ending; raises Refused (400)."""
     name, colon, value = line.partition(b":")
     if not colon or not name or name.translate(None, TOKEN):
         raise Refused(400, "a folded header line" if line[:1] in (b" ", b"\t") else "not a header field", final=True)
@@ -57,10 +59,16 @@ def _field(line: bytes) -> tuple[str, str]:
     return name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
 
 
-@lru_cache(256)
 def tokens(value: str) -> tuple[str, ...]:
     """The elements of a comma-separated list, in lower case, empty ones left out (RFC 9110, 5.6.1)."""
+    return _tokens_again(value) if len(value) <= REMEMBERED else _tokens(value)
+
+
+def _tokens(value: str) -> tuple[str, ...]:
     return tuple(word for one in value.split(",") if (word := one.strip(" \t").lower()))
+
+
+_tokens_again = lru_cache(256)(_tokens)
 
 
 def is_token(text: str) -> bool:

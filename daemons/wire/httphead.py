@@ -39,7 +39,8 @@ class Request:
     def __init__(self, line: bytes, method: str, target: str, minor: int, fields: Fields) -> None:
         self.line, self.method, self.target, self.minor, self.fields = line, method, target, minor, fields
         self.length, self.host = 0, ("", None)
-        self.persistent, self.expects = _persistent(minor, fields), fields.get("expect")
+        self.persistent = _persistent(minor, fields)
+        self.expects = fields.get("expect") if minor > 0 else None      # RFC 9110, 10.1.1
         self.plain = not any(fields.get(name) for name in CHANGING)
         self.refusal: Refused | None = None
         try:
@@ -49,7 +50,7 @@ class Request:
             if self.goal.host:
                 self.host = httptarget.authority(self.goal.host)
         except Refused as refusal:
-            self.refusal = refusal
+            self.refusal = refusal.again()      # without its traceback, which would keep whoever asked
 
     def following(self) -> "Request":
         """The request that a redirect makes of this one: the same, but nothing is posted."""
@@ -68,17 +69,14 @@ def size_of(buffer: bytearray) -> int:
     """
     if buffer[:2] == b"\r\n":
         return 2
-    end = buffer.find(b"\n\r\n")
-    bare = buffer.find(b"\n\n", 0, end if end >= 0 else len(buffer))
-    if bare >= 0:                       # refused, but not before it is whole
-        return bare + 2
-    if end >= 0 and end + 3 <= HEAD:
-        return end + 3
-    if len(buffer) > LINE and buffer.find(b"\n", 0, LINE) < 0:
+    if len(buffer) > LINE + 1 and buffer.find(b"\n", 0, LINE + 2) < 0:
         raise Refused(414, f"a request line over {LINE} octets", final=True)
-    if len(buffer) > HEAD:
+    end = buffer.find(b"\n\r\n")
+    bare = buffer.find(b"\n\n", 0, end + 1 if end >= 0 else len(buffer))
+    size = bare + 2 if bare >= 0 else end + 3 if end >= 0 else 0        # with bare LF it is refused, once it is whole
+    if (size or len(buffer)) > HEAD:
         raise Refused(431, f"a head over {HEAD} octets", final=True)
-    return 0
+    return size
 
 
 def parse(head: bytes) -> Request:

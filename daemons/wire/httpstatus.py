@@ -34,6 +34,10 @@ class Refused(Exception):
         super().__init__(why)
         self.status, self.fields, self.final = status, tuple(fields), final
 
+    def again(self) -> "Refused":
+        """The same to be raised once more: one that was raised before holds on to who was refused then."""
+        return Refused(self.status, str(self), self.fields, self.final)
+
 
 def status_line(status: int, reason: str = "") -> str:
     """The first line of a reply, with its ending; `reason` where a script gave its own."""

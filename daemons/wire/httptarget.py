@@ -10,6 +10,7 @@ UNRESERVED = b"-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 KEPT = UNRESERVED + b"!$&'()*+,;=:@"        # what a segment of a path may hold as it is (RFC 3986, 3.3)
 NAME = UNRESERVED + b"!$&'()*+,;="          # what a registered name may hold (RFC 3986, 3.2.2)
 HOST = 255              # characters of a host with its port
+REMEMBERED = 512        # characters of a target that is remembered
 MOST = 128              # segments of a path
 
 
@@ -30,9 +31,12 @@ class Target:
         self.path = "/" + b"/".join(segments).decode("utf-8", "surrogateescape")
 
 
-@lru_cache(1024)
 def parse(target: str) -> Target:
     """A target in origin form or absolute form; raises Refused (400, or 404 for what no file can be named)."""
+    return _parse_again(target) if len(target) <= REMEMBERED else _parse(target)
+
+
+def _parse(target: str) -> Target:
     host, rest = "", target
     scheme, found, after = target.partition("://")
     if found and scheme.lower() in ("http", "https"):
@@ -50,6 +54,9 @@ def parse(target: str) -> Target:
         raise Refused(400, "a fragment in a request target")
     raw, mark_, query = rest.partition("?")
     return Target(raw, query, bool(mark_), segments(raw), host)
+
+
+_parse_again = lru_cache(1024)(_parse)
 
 
 def segments(raw: str) -> tuple[bytes, ...]:

@@ -17,7 +17,7 @@ A line is a word and what it is about.  A pattern is a path with all that is bel
 from . import pathpatterns
 from .httpfields import VALUE, is_token
 from .httpstatus import Refused
-from .httptarget import authority
+from .httptarget import authority, decoded
 from .numbers import number as whole_number
 
 YES = {"yes": True, "no": False}
@@ -84,6 +84,8 @@ def _host(name: str, line: int) -> str:
         known, port = authority(name.removeprefix("*."))
     except Refused:
         raise Wrong(line, f"not a host name: {name}") from None
+    if "*" in known:
+        raise Wrong(line, f"not a host name, nor *.NAME for all below one: {name}")
     if port is not None or not known:
         raise Wrong(line, f"a host name has no port: {name}")
     return f"*.{known}" if name.startswith("*.") else known
@@ -123,14 +125,22 @@ def _rule(word: str, rest: str, line: int) -> tuple[str, str, str]:
     why = (pathpatterns.why_not(pattern) if about_paths else "") or check(pattern, rest)
     if why:
         raise Wrong(line, f"{word}: {why}")
-    return word, pattern, rest
+    return word, _decoded(word, pattern, line), rest
+
+
+def _decoded(word: str, pattern: str, line: int) -> str:
+    """A pattern as paths are when they are compared with it: %20 is a blank."""
+    try:
+        return decoded(pattern.encode("utf-8")).decode("utf-8", "surrogateescape")
+    except Refused as refusal:
+        raise Wrong(line, f"{word}: {refusal}: {pattern}") from None
 
 
 def _header(_: str, rest: str) -> str:
     name, colon, value = rest.partition(":")
     if not colon or not is_token(name.strip()) or value.encode("utf-8", "replace").translate(None, VALUE):
         return f"not a header field, NAME: VALUE: {rest}"
-    return ""
+    return f"{name.strip()} is the server's own business" if name.strip().lower() in OURS else ""
 
 
 def _value(_: str, rest: str) -> str:
@@ -141,7 +151,8 @@ def _redirect(_: str, rest: str) -> str:
     words = rest.split()
     if words[:1] and words[0] in ("301", "302", "303", "307", "308"):
         words = words[1:]
-    if len(words) != 1 or not words[0].startswith(("/", "http://", "https://")) or words[0].startswith("//"):
+    good = len(words) == 1 and words[0].isascii() and words[0].isprintable() and rest.isascii()
+    if not good or not words[0].startswith(("/", "http://", "https://")) or words[0].startswith("//"):
         return f"needs a path or a URL to go to, after 301, 302, 303, 307 or 308 if it is not 301: {rest}"
     return ""
 
@@ -150,7 +161,8 @@ def _media_type(pattern: str, rest: str) -> str:
     kind, slash, sub = rest.partition(";")[0].partition("/")
     if not pattern.startswith(".") or len(pattern) < 2:
         return f"needs an extension such as .wasm, not {pattern}"
-    return "" if slash and is_token(kind) and is_token(sub.strip()) else f"not a media type: {rest}"
+    good = slash and is_token(kind) and is_token(sub.strip()) and rest.isascii() and rest.isprintable()
+    return "" if good else f"not a media type: {rest}"
 
 
 def _error_page(pattern: str, rest: str) -> str:
@@ -195,6 +207,9 @@ def _mail(_: str, rest: str) -> str:
     return "" if good else f"needs words such as imap=mail.example.org:993: {rest}"
 
 
+# fields that say how a message is framed, or what only the server knows
+OURS = {"connection", "content-length", "content-range", "date", "keep-alive", "te", "trailer", "transfer-encoding",
+        "upgrade"}
 CHECKS = {"header": _header, "cache": _value, "redirect": _redirect, "type": _media_type, "error": _error_page,
           "protect": _anything, "cgi": _nothing, "scgi": _address, "fastcgi": _address, "wsgi": _module, "proxy": _url,
           "dav": _dav, "mailconfig": _mail, "gone": _nothing}

@@ -95,5 +95,5 @@ def no_options():
 
 def listening(name, log, *options, kind="stream", prefix=(), environment=None):
     """A server that binds a port itself and logs to a devlog.LogSocket, as a launchers.ByHand."""
-    argv = installed.argv(name, f"--log={log.path}", no_options(), *options)
+    argv = installed.argv(name, f"--log={log.path}", no_options(), "--processes=1", *options)
     return ByHand(Service(argv, kind, WAIT, environment=environment or {}), prefix=prefix)

@@ -127,7 +127,7 @@ def test_nginx_behind_us(log, folder, launcher, wait):
         assert b" 304 " in curl(host, "/app/big", "-I", "-H", f"If-None-Match: {etag}").partition(b"\r\n")[0]
         both = curl(host, "/app/small.txt", "-i", "-Z", f"http://{joined(host.address)}/app/missing")
         assert b" 404 " in both and b"hello\n" in both
-    assert [line for line in log.lines if " crash " in line or " upstream " in line] == []
+        assert [line for line in log.lines if " crash " in line or " upstream " in line] == []
 
 
 def test_nginx_under_tls_behind_us(log, folder):
@@ -266,15 +266,15 @@ def test_websockets(log, launcher, wait):
         thread.start()
         port = server.socket.getsockname()[1]
         try:
-            with httpd(log, f"proxy /chat/ http://127.0.0.1:{port}/", launcher=launcher, wait=wait) as host, \
-                    connect(f"ws://{joined(host.address)}/chat/x") as there:
-                for message in ("hello", b"\x00\x01" * 500_000, ""):
-                    there.send(message)
-                    assert there.recv(10) == message[::-1]
+            with httpd(log, f"proxy /chat/ http://127.0.0.1:{port}/", launcher=launcher, wait=wait) as host:
+                with connect(f"ws://{joined(host.address)}/chat/x") as there:
+                    for message in ("hello", b"\x00\x01" * 500_000, ""):
+                        there.send(message)
+                        assert there.recv(10) == message[::-1]
+                log.wait_for(r"\brequest .*status=101")
         finally:
             server.shutdown()
             thread.join(10)
-    log.wait_for(r"\brequest .*status=101")
 
 
 def test_a_request_that_is_no_websockets_stays_http(log, echo):

@@ -176,8 +176,9 @@ def test_entries(tree):
     os.mkfifo(tree / "fifo")
     with open(os.fsencode(tree) + b"/\xff", "w") as file:
         file.write("xyz")
-    with Root(str(tree)).find([]) as found:
-        rows = {name: (is_folder, size if not is_folder else None) for name, is_folder, size, _ in found.entries()}
+    root = Root(str(tree))
+    with root.find([]) as found:
+        rows = {name: (is_folder, size if not is_folder else None) for name, is_folder, size, _ in root.entries(found)}
     assert rows == {"a": (True, None), "b": (False, 1), "link": (False, 1), "to": (True, None), "\udcff": (False, 3)}
 
 
@@ -185,8 +186,9 @@ def test_entries_tell_nothing_of_what_is_outside(tree):
     (tree / "out").symlink_to("../secret")
     (tree / "absolute").symlink_to("/etc/passwd")
     (tree / "folder").symlink_to("../outside")
-    with Root(str(tree)).find([]) as found:
-        assert {name for name, *_ in found.entries()} == {"a", "b"}
+    root = Root(str(tree))
+    with root.find([]) as found:
+        assert {name for name, *_ in root.entries(found)} == {"a", "b"}
 
 
 def test_nothing_is_left_open(tree):

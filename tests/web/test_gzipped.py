@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from daemons.web.gzipped import LEAST, MOST, compressed, etag, is_worth
+from daemons.web.gzipped import LEAST, MOST, compressed, is_worth
 
 TEXT = b"line after line of much the same text\n" * 1000
 
@@ -33,7 +33,3 @@ def test_what_is_compressed(kind):
                                   "application/pdf", "text/event-stream", "", "textual/plain"])
 def test_what_is_not(kind):
     assert not is_worth(kind, LEAST)
-
-
-def test_its_tag_is_another():
-    assert etag('"5f-a"') == '"5f-a-gzip"'
