@@ -37,6 +37,10 @@ ALSO = {
     "httpd": ("daemons.web", *(f"daemons.web.{name}" for name in ("body", "exchange", "files", "keepalive", "places",
                                                                   "sites"))),
     "qotd": ("_random",),                                               # which quote
+    # the same conversation, a parser, and the methods that there are: a wrong one is to be known at the start
+    "xmlrpcd": ("daemons.kernel.undercgi", "daemons.web", "pyexpat", "pyexpat.errors", "pyexpat.model",
+                *(f"daemons.web.{name}" for name in ("body", "calls", "exchange", "introspection", "keepalive",
+                                                     "machine", "methods", "offered", "signatures"))),
 }
 
 # Options without which a program does not start

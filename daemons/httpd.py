@@ -4,6 +4,7 @@ What is said on a connection is in web/keepalive.py and web/exchange.py, files a
 answer for a path is loaded when somebody asks for it.
 """
 
+from daemons.kernel.options import networks
 from daemons.kernel.serve import main
 from daemons.kernel.service import Event, Option, Service
 from daemons.kernel.values import choice, path, paths, seconds, size, switch, text
@@ -76,7 +77,7 @@ SERVICE = Service(
     rehearsal=REHEARSAL,
     reads=(sites.MEDIA_TYPES, "--root", "--vhosts", "--users", "--cgi-reads"),
     writes=("--access-log", "--cgi-writes", "--spool"),
-    needs=("exec:--cgi",),
+    needs=("exec:--cgi", "network:--calling"),
     defaults=(("timeout", "30"), ("processes", "cores")),
     options=(
         Option("root", path, None, "folder whose files are shown"),
@@ -91,6 +92,7 @@ SERVICE = Service(
         Option("users", path, None, "file of those who may log in (fd0 user add NAME --users=FILE)"),
         Option("login", choice("basic", "digest"), "basic", "how they do"),
         Option("upload", size, "4G", "octets of the longest file that a place of the kind dav takes"),
+        Option("forwarders", networks, None, "proxies before us, whose X-Forwarded-For and Forwarded are believed"),
         Option("vhosts", path, None, "file of sites: hosts, folders, rules for paths"),
         Option("siblings", switch, "yes", "send FILE.br, FILE.zst or FILE.gz for FILE where the client reads them"),
         Option("access-log", path, None, "write a line for each request here; moved away, it is begun anew"),
@@ -100,6 +102,7 @@ SERVICE = Service(
     events=(
         REQUEST,
         Event("script", "notice", "session file why", "a program that failed, or was not run"),
+        Event("upstream", "notice", "session to why", "a server behind us that failed, or was not reached"),
         Event("login", "notice", "session user result", "somebody could not log in"),
         Event("unlogged", "err", "session text", "the access log cannot be written"),
     ),

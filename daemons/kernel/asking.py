@@ -129,6 +129,8 @@ class Asking:
         watch = poll()
         for fd, what in self._wanted().items():
             watch.register(fd, what)
+        if self.there.pending():        # what TLS has opened already, poll() does not know of
+            return {**dict(watch.poll(0)), self.there.fileno(): POLLIN}
         if self.kept_back:
             if found := self._poll(watch, SETTLE):
                 return found

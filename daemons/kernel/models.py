@@ -175,7 +175,7 @@ class Threading:
         self.live: dict[SocketTransport, socket.socket] = {}
         self.over: deque[str] = deque()         # sources of conversations that ended, for the loop to count out
         self.idle: deque[Inbox] = deque()       # of threads that have nothing to do, the latest last
-        _thread.stack_size(STACK)
+        _thread.stack_size(max(STACK, loop.options.stack))
 
     def begin(self, sock: socket.socket, peer: Address) -> None:
         """Give the conversation to a thread; raises RuntimeError when there is none to be had."""

@@ -154,6 +154,7 @@ class Options:
         self.sources: dict[str, str] = {}
         self.learnt: list[str] = []     # paths that setup() found in the program's own files: to be read later, too
         self.written: list[str] = []    # and such as are to be written
+        self.stack = 0                  # octets of stack that each thread must have at least
         for option in known(service).values():
             setattr(self, option.attribute, None)
 

@@ -33,6 +33,7 @@ TRY = {                 # what to type for the services whose protocol waits for
     "chargend": ("nc {at} | head -3", "printf '%0200d' 0 | nc -u -w1 {at}"),
     "qotd": ("nc {at}", "printf '%0500d' 0 | nc -u -w1 {at}"),
     "httpd": ("curl http://{url}/", ""),
+    "xmlrpcd": ("""curl --json '{{"jsonrpc": "2.0", "id": 1, "method": "fd0.load"}}' http://{url}/""", ""),
     "fingerd": ("echo root | nc {at}", ""),
     "identd": ("echo 1,2 | nc -N {at}", ""),
 }

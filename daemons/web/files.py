@@ -179,7 +179,27 @@ def _file(exchange, site, found):
                 kind = site.kind_of(found.name)
                 extra = (("Content-Encoding", coding), ("Vary", "Accept-Encoding"))
                 return _version(exchange, site, found.named(name, status), kind, extra)
+            if coding == "gzip" and request.fields.get("range") is None and _sent_compressed(exchange, site, found):
+                return
     _version(exchange, site, found, site.kind_of(found.name), ())
+
+
+def _sent_compressed(exchange, site, found):
+    """Was the file worth compressing now, as nobody has done it before, and is it sent?"""
+    from . import gzipped
+    kind, status = site.kind_of(found.name), found.status
+    if not (stat.S_ISREG(status.st_mode) and gzipped.is_worth(kind, status.st_size)):
+        return False
+    version = Version(status, kind, (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")))
+    if _answered_in_part(exchange, version, None):      # 304, and nothing to compress
+        return True
+    with open(found.open(), "rb", buffering=0) as file:
+        version.body = gzipped.compressed(file.read(gzipped.MOST + 1))
+    version.size = len(version.body)
+    if version.size >= status.st_size:
+        return False
+    _send(exchange, version, None)
+    return True
 
 
 def _version(exchange, site, found, kind, extra):

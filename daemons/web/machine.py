@@ -32,7 +32,10 @@ def methods(log_file=None, disks=None, seconds=SECONDS, proc="/proc", net=None):
     """
     if disks is None:
         from daemons.stores.machinefacts import mounts
-        disks = mounts(proc)
+        try:
+            disks = mounts(proc)
+        except OSError:                 # /proc is hidden from us
+            disks = ["/"]
     for path in disks:
         os.statvfs(path)
     machine = _Machine(log_file, disks, seconds, proc, net or f"{proc}/self/net")

@@ -16,7 +16,7 @@ ASKING = {"fd0.lookup", "fd0.reverse"}          # of these, the ones that have t
 def fill(registry, options, extensions):
     """Put into a registry what the options name.  Raises ValueError and OSError."""
     registry.add(introspection.methods(registry, extensions))
-    registry.add([Method("rpc.discover", _Described(registry))])
+    registry.add([Method("rpc.discover", _Described(registry).discover)])
     for folder in options.method_path or ():
         _trust(folder)
         sys.path.append(folder)         # behind the others: nothing in it takes the place of a module of ours
@@ -34,15 +34,13 @@ def fill(registry, options, extensions):
 
 
 class _Described:
-    """The method rpc.discover."""
-
-    __doc__ = "All methods that you may call, as an OpenRPC document."
+    """A method of JSON-RPC's own namespace."""
 
     def __init__(self, registry):
         self.registry = registry
 
-    def __call__(self, caller) -> dict:
-        """The document."""
+    def discover(self, caller) -> dict:
+        """All methods that you may call, as an OpenRPC document."""
         from .openrpc import document
         return document(self.registry, caller)
 

@@ -6,7 +6,9 @@ from .sites import Site, Sites, read, root_of
 # who answers at which kind of place
 MODULES = {"cgi": "gateways", "scgi": "gateways", "fastcgi": "gateways", "wsgi": "wsgi", "proxy": "upstream",
            "dav": "dav", "mailconfig": "mailconfig"}
+CALLING = {"scgi", "fastcgi", "proxy"}
 SPOOL = "/tmp"
+STACK = 8 << 20         # for code of others, which may recurse as deep as in a process of its own
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin"}         # of programs, beside what CGI tells them
 
 
@@ -61,7 +63,14 @@ class Server:
         for place in site.places:
             if place.kind not in self.modules:
                 self.modules[place.kind] = __import__(f"daemons.web.{MODULES[place.kind]}", fromlist=["answer"])
-        if any(MODULES[place.kind] == "gateways" for place in site.places):
+            prepare = getattr(self.modules[place.kind], "prepare", None)
+            if prepare is not None:
+                self.options.learnt += prepare(place)
+            if place.kind == "wsgi":
+                self.options.stack = STACK
+            if place.kind in CALLING:
+                self.options.calling = True     # what the sandbox then must leave
+        if any(MODULES[place.kind] in ("gateways", "wsgi") for place in site.places):
             if self.settings is None:
                 from .scripts import Settings
                 options = self.options

@@ -72,6 +72,7 @@ def run_cgi(exchange, script_path, script_name, path_info, root, settings):
     reply = Raw(exchange) if name.startswith("nph-") else Reply(exchange)
     with collected(exchange, settings.spool) as body:
         told = variables(exchange, script_name, path_info, root, settings, body, script_path)
+        exchange.stream.flush()         # earlier replies do not wait for this one
         try:
             with Child([script_path], {**settings.environment, **told}, folder, settings.rlimits) as child:
                 child.converse(lambda: body.read(PIECE), reply.heard, settings.bounds,
@@ -118,6 +119,7 @@ def ask_fastcgi(exchange, address, script_name, path_info, root, settings):
 def ask(exchange, address, settings, question, heard, settle):
     """Call somebody and have him answer; raises Failed for what he does wrong, and End for the client's end."""
     bounds = settings.bounds
+    exchange.stream.flush()             # earlier replies do not wait for this one
     try:
         if isinstance(address, str):
             there = call_path(address, seconds=bounds.patience)

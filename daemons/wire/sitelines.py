@@ -14,6 +14,8 @@ A line is a word and what it is about.  A pattern is a path with all that is bel
 `*` with the end of a name.
 """
 
+from collections.abc import Callable
+
 from . import pathpatterns
 from .httpfields import VALUE, is_token
 from .httpstatus import Refused
@@ -186,16 +188,17 @@ def _address(_: str, rest: str) -> str:
 
 
 def _module(_: str, rest: str) -> str:
-    rest, _, folder = rest.partition(" ")
-    if folder and not folder.startswith("/"):
-        return f"needs an absolute path after MODULE:OBJECT, not {folder}"
+    rest, *folders = rest.split() or [""]
+    if any(not folder.startswith("/") for folder in folders):
+        return f"needs absolute paths after MODULE:OBJECT, not {' '.join(folders)}"
     module, _, name = rest.partition(":")
     good = all(part.isidentifier() for part in module.split(".")) and (not name or name.isidentifier())
     return "" if good else f"needs MODULE:OBJECT, not {rest}"
 
 
 def _url(_: str, rest: str) -> str:
-    return "" if rest.startswith(("http://", "https://")) and len(rest.split()) == 1 else f"needs a URL, not {rest}"
+    from . import httpforward
+    return _why(httpforward.upstream, rest)
 
 
 def _dav(_: str, rest: str) -> str:
@@ -203,8 +206,17 @@ def _dav(_: str, rest: str) -> str:
 
 
 def _mail(_: str, rest: str) -> str:
-    good = rest and all("=" in word for word in rest.split())
-    return "" if good else f"needs words such as imap=mail.example.org:993: {rest}"
+    from . import mailconfig
+    return _why(mailconfig.parse, rest)
+
+
+def _why(read: Callable[[str], object], rest: str) -> str:
+    """Why this cannot be read; "" if it can."""
+    try:
+        read(rest)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 # fields that say how a message is framed, or what only the server knows

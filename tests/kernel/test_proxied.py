@@ -28,6 +28,7 @@ def events(monkeypatch):
     """What is logged, as (name, values)."""
     logged = []
     monkeypatch.setattr(log, "event", lambda name, /, *_, **values: logged.append((name, values)))
+    monkeypatch.setattr(log, "is_told", bool)
     return logged
 
 

@@ -65,6 +65,7 @@ def held(program, peer, monkeypatch=None):
     events = []
     if monkeypatch:
         monkeypatch.setattr(log, "event", lambda event, /, *_, **values: events.append((event, values)))
+        monkeypatch.setattr(log, "is_told", bool)
     outcome = hold(program, peer, Address("192.0.2.7", 41822), Address("192.0.2.1", 25), "00000000")
     return outcome, dict(events)
 
