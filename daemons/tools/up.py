@@ -18,7 +18,7 @@ from daemons.kernel.values import path, paths
 
 from . import stubs
 from .arguments import Parser
-from .programs import NotOurs, launched
+from .programs import NotOurs, launched, names
 
 TWICE = ["--logopt=pid,perror"]     # the log goes to syslog and to the terminal
 OFFSET = 7000           # echo's port 7 becomes 7007
@@ -51,12 +51,12 @@ def main(arguments):
                         help="address to listen at [%(default)s]")
     parser.add_argument("--offset", metavar="NUMBER", type=_offset, default=OFFSET,
                         help="added to ports below 1024 [%(default)s]")
-    arguments, given = _split(arguments, parser)
-    options = parser.parse(arguments)
+    ours, given = _split(arguments, parser)
+    options = parser.parse(ours)
+    if given and (len(options.program) != 1 or options.program[0] not in names()):
+        parser.parse(arguments)         # which says what is wrong with them
     services = launched(options.program)
-    options.given = _checked(services[0], given) if given and len(services) == 1 else []
-    if given and not options.given:
-        parser.error(f"{given[0].partition('=')[0]} would be an option of a program: name just one")
+    options.given = _checked(services[0], given)
     trouble = _taken(services, options)
     if trouble:
         print(f"fd0 up: {trouble}", file=sys.stderr)
@@ -80,6 +80,8 @@ def _split(arguments, parser):
 
 def _checked(service, given):
     """Options for the one program, with paths made absolute; raises NotOurs for what it will not take."""
+    if not given:
+        return []
     rows, found = known(service), []
     for word in given:
         name, equals, value = word[2:].partition("=")

@@ -3,9 +3,7 @@
 from .files import answer_method
 from .sites import Site, Sites, read, root_of
 
-# who answers at which kind of place
-MODULES = {"cgi": "gateways", "scgi": "gateways", "fastcgi": "gateways", "wsgi": "wsgi", "proxy": "upstream",
-           "dav": "dav", "mailconfig": "mailconfig"}
+GATEWAYS = {"cgi", "scgi", "fastcgi"}
 CALLING = {"scgi", "fastcgi", "proxy"}
 SPOOL = "/tmp"
 STACK = 8 << 20         # for code of others, which may recurse as deep as in a process of its own
@@ -62,7 +60,7 @@ class Server:
         """Load what a site needs beside files, now: below a new root there will be nothing to load."""
         for place in site.places:
             if place.kind not in self.modules:
-                self.modules[place.kind] = __import__(f"daemons.web.{MODULES[place.kind]}", fromlist=["answer"])
+                self.modules[place.kind] = _module(place.kind)
             prepare = getattr(self.modules[place.kind], "prepare", None)
             if prepare is not None:
                 self.options.learnt += prepare(place)
@@ -70,7 +68,7 @@ class Server:
                 self.options.stack = STACK
             if place.kind in CALLING:
                 self.options.calling = True     # what the sandbox then must leave
-        if any(MODULES[place.kind] in ("gateways", "wsgi") for place in site.places):
+        if any(place.kind in GATEWAYS or place.kind == "wsgi" for place in site.places):
             if self.settings is None:
                 from .scripts import Settings
                 options = self.options
@@ -106,3 +104,18 @@ class Server:
     def place(self, exchange, site, place):
         """Answer for a path that is no file's."""
         self.modules[place.kind].answer(exchange, site, place)
+
+
+def _module(kind):
+    """Who answers at a kind of place; loaded only where there is one."""
+    if kind in GATEWAYS:
+        from . import gateways as found
+    elif kind == "wsgi":
+        from . import wsgi as found
+    elif kind == "proxy":
+        from . import upstream as found
+    elif kind == "dav":
+        from . import dav as found
+    else:
+        from . import mailconfig as found
+    return found

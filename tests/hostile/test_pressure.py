@@ -78,7 +78,8 @@ def test_few_descriptors(name):
 def test_no_process_and_no_thread_to_be_had(name, model):
     uid = anybody.random_uid()
     prefix = [machine.program("prlimit", "util-linux"), "--nproc=4:4", "--", *anybody.as_user(uid)]
-    with served(name, f"--model={model}", "--timeout=20", prefix=prefix, argv=anybody.argv) as (host, log):
+    options = f"--model={model}", "--processes=1", "--timeout=20"
+    with served(name, *options, prefix=prefix, argv=anybody.argv) as (host, log):
         still_serves(host, name)
         log.wait_for(" close ")
         machine.until(lambda: len(procfs.tree(host.pid)) <= 2, what="nobody but those who wait")
