@@ -1,9 +1,10 @@
 """XML-RPC calls per second over connections that are kept: xmlrpcd, against Python's own SimpleXMLRPCServer.
 
-Both offer add(a, b), run under the same interpreter and log each call.  wrk keeps 16 connections busy, on each of them
-one call after another, at one server for 2 seconds, then at the next, five rounds.  xmlrpcd is as it comes: a process
-for each processor, threads in them, its sandbox, its log read by another process.  So is the peer (peers/xmlrpc.py):
-one thread, HTTP/1.0, so that wrk connects anew for each call; its log goes to /dev/null.  What our log costs is shown.
+Both offer add(a, b), under the same interpreter.  wrk keeps 16 connections busy, on each of them one call after
+another, at one server for 2 seconds, then at the next, five rounds.  xmlrpcd is as it comes: a process for each
+processor, threads in them, its sandbox.  So is the peer (peers/xmlrpc.py): one thread, HTTP/1.0, so that wrk connects
+anew for each call.  Neither writes a log of calls (--priority=notice, logRequests=False); a row with a log on both sides
+stands beside, ours read by another process, theirs going to /dev/null.
 """
 
 import os
@@ -40,8 +41,10 @@ def main():
                 file.write(text)
         argv = {f"xmlrpcd{label}": command for label, command in place.ours(
             "xmlrpcd", "--methods=summing", f"--method-path={place.folder}", "--config=/dev/null").items()}
-        argv["xmlrpcd that logs no calls"] = [*argv["xmlrpcd"], "--priority=notice"]
+        argv.update({f"{label}, logging": command for label, command in argv.items()})
+        argv["xmlrpcd"] = [*argv["xmlrpcd"], "--priority=notice"]
         argv["SimpleXMLRPCServer"] = place.peer("xmlrpc")
+        argv["SimpleXMLRPCServer, logging"] = [*argv["SimpleXMLRPCServer"], "logging"]
         hosts = {name: servers.Server(command).__enter__() for name, command in argv.items()}
         try:
             turns = {name: _rate(host, f"{place.folder}/call.lua") for name, host in hosts.items()}

@@ -12,6 +12,13 @@ from daemons.web import keepalive, places, sites
 from daemons.web.keepalive import BUSY, REQUEST
 
 
+def folder(text):
+    """The name of a folder."""
+    if not text or "/" in text or text.startswith("."):
+        raise ValueError(f"not the name of a folder: {text!r}")
+    return text
+
+
 def prefixes(text):
     """Paths of URLs, separated by commas."""
     return paths(text)
@@ -49,17 +56,23 @@ The file that --vhosts names has a line for each thing that is to hold for a hos
 
 Who asks for a host that is not named gets --root, or 404 without one. Under TLS, whoever asks for another host than
 the certificate was chosen for gets 421. A pattern is a path with all that is below it, * for everything, or * with the
-end of a name. What follows a path that ends in a slash is carried over by redirect.
+end of a name. What follows a path that ends in a slash is carried over by redirect and rewrite.
 
     root FOLDER             listing yes|no            index NAME ...
     users FILE              login basic|digest        protect PATTERN [REALM]
     header PATTERN NAME: VALUE                        cache PATTERN VALUE
     redirect PATTERN [301|302|303|307|308] TARGET     gone PATTERN
+    rewrite PATTERN PATH
     error STATUS PATH       type .EXTENSION TYPE      hsts SECONDS
     cgi PATH                wsgi PATH MODULE:OBJECT [FOLDER]
     scgi PATH ADDRESS       fastcgi PATH ADDRESS [FOLDER]
-    proxy PATH URL          dav PATH [read|write]
-    mailconfig PATH imap=HOST:PORT smtp=HOST:PORT
+    proxy PATH URL [host=client] [time=SECONDS] [ca=FILE]
+    dav PATH [read|write]   mailconfig PATH imap=HOST:PORT smtp=HOST:PORT
+
+An ADDRESS is host:port or unix:/path. WSGI applications find only Python's own modules and those in FOLDER, and read
+and write what --cgi-reads and --cgi-writes name. A place that is written to (dav PATH write, --cgi-writes) needs
+ReadWritePaths= in the systemd unit, and one that calls others (proxy, scgi, fastcgi) what
+"PrivateNetwork=no" and its kin give back: see systemctl edit fd0-httpd.service.
 
 # HTTPS WITH A CERTIFICATE
 
@@ -77,7 +90,7 @@ SERVICE = Service(
     rehearsal=REHEARSAL,
     reads=(sites.MEDIA_TYPES, "--root", "--vhosts", "--users", "--cgi-reads"),
     writes=("--access-log", "--cgi-writes", "--spool"),
-    needs=("exec:--cgi", "network:--calling"),
+    needs=("exec:--cgi", "network:--calling", "homes:--user-folders"),
     defaults=(("timeout", "30"), ("processes", "cores")),
     options=(
         Option("root", path, None, "folder whose files are shown"),
@@ -95,6 +108,7 @@ SERVICE = Service(
         Option("forwarders", networks, None, "proxies before us, whose X-Forwarded-For and Forwarded are believed"),
         Option("vhosts", path, None, "file of sites: hosts, folders, rules for paths"),
         Option("siblings", switch, "yes", "send FILE.br, FILE.zst or FILE.gz for FILE where the client reads them"),
+        Option("user-folders", folder, None, "answer for /~NAME/ with this folder in her home: public_html"),
         Option("access-log", path, None, "write a line for each request here; moved away, it is begun anew"),
         Option("access-format", choice("common", "combined"), "combined", "which kind of line"),
         *keepalive.OPTIONS,

@@ -17,7 +17,7 @@ class AccessLog:
             return                      # a rehearsal
         now = stream.time()
         line = request.line.decode("latin-1") if request is not None else None
-        given = (stream.peer.host or "-", None, exchange.user or None, now, self.file.offset(now), line,
+        given = (exchange.client or "-", None, exchange.user or None, now, self.file.offset(now), line,
                  exchange.status, exchange.sent)
         if self.combined:
             fields = request.fields if request is not None else {}

@@ -89,6 +89,15 @@ class Exchange:
         self.target = httptarget.parse(target)
 
     @property
+    def client(self):
+        """The address of who asks: of our peer, or where that is a proxy of --forwarders, whom it names."""
+        networks = getattr(self.settings, "forwarders", None)
+        if networks is None:
+            return self.stream.peer.host
+        from .clients import client_of
+        return client_of(self, networks)[0]
+
+    @property
     def path(self):
         """The path that is asked for, decoded and resolved (surrogateescape)."""
         return self.target.path

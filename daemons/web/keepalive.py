@@ -14,7 +14,7 @@ OPTIONS = (
     Option("requests", count, "1000000", "requests on one connection"),
     Option("body", size, "16M", "octets of the longest request body"),
 )
-REQUEST = Event("request", "info", "session method host target status in out ms user referer agent",
+REQUEST = Event("request", "info", "session method host target status in out ms client user referer agent",
                 "a request, and how it was answered")
 BUSY = (b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 18\r\nRetry-After: 10\r\n"
         b"Connection: close\r\n\r\nBusy; try again.\r\n")
@@ -90,7 +90,9 @@ def _log(exchange, spent):
     request, fields = exchange.request, {}
     if request is not None:
         name, port = exchange.host
+        client = exchange.client
         fields = {"host": f"{name}:{port}" if port else name, "user": exchange.user,
+                  "client": client if client != exchange.stream.peer.host else "",
                   "referer": request.fields.get("referer"), "agent": request.fields.get("user-agent")}
     exchange.stream.log("request", method=request.method if request else "-", target=request.target if request else "-",
                         status=exchange.status, in_=exchange.received + exchange.body.taken, out=exchange.sent,

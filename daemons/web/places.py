@@ -51,6 +51,9 @@ class Server:
         if not path and any(place.kind in ("cgi", "dav") for place in site.places):
             raise ValueError("cgi and dav need a folder: say --root, or root in the file of sites")
         self.load(site)
+        if options.user_folders and site.root is not None:
+            from .userfolders import UserFolders
+            site.folders = UserFolders(options.user_folders, site)
         if site.digest and site.users is not None:
             from .login import Nonces
             self.nonces = site.nonces = self.nonces or Nonces()

@@ -213,7 +213,7 @@ def variables(exchange, script_name, path_info, root, settings, body, script="")
             request.method, request.version, request.fields.items(), script_name=script_name, path_info=path_info,
             query=exchange.query, server_name=name or bracketed(local.host) or "localhost",
             server_port=local.port or port or (443 if stream.secure else 80),
-            remote_addr=without_zone(peer.host) or LOCAL, remote_port=peer.port,
+            remote_addr=without_zone(exchange.client) or LOCAL, remote_port=peer.port,
             server_addr=without_zone(local.host), software=SOFTWARE, path_translated=root + path_info,
             length=body.size if body.present else None, user=exchange.user, auth_type=exchange.auth_type,
             https=stream.secure, root=root, script=script,

@@ -34,6 +34,7 @@ class Site:
     """What is shown to those who ask for some hosts.
 
     root        the folder (webtree.Root), or None: then nothing is served but what `places` say
+    folders     those of users (userfolders.py), or None
     listing, index, siblings    folders are listed; files that stand for them; compressed files beside files are used
     users       who may log in (a Passwords), or None; `protected` are patterns where one must, with their realms
     """
@@ -41,7 +42,8 @@ class Site:
     def __init__(self, root, *, listing=False, users=None, index=INDEX, siblings=True):
         self.root, self.listing, self.users, self.index, self.siblings = root, listing, users, index, siblings
         self.types = mediatypes.BUILTIN
-        self.headers, self.redirects, self.errors, self.protected, self.places = [], [], {}, [], []
+        self.headers, self.redirects, self.rewrites, self.protected, self.places = [], [], [], [], []
+        self.errors, self.folders = {}, None
         self.digest, self.nonces, self.hsts = False, None, None
         self.scripts = None             # what programs may cost, where there are some
         self.memory = {}                # small files (files.py), by where they are
@@ -73,6 +75,8 @@ class Site:
         elif word == "redirect":
             status, _, target = rest.rpartition(" ")
             self.redirects.append((pattern, int(status or PERMANENT), target))
+        elif word == "rewrite":
+            self.rewrites.append((pattern, rest))
         elif word == "gone":
             self.redirects.append((pattern, 410, ""))
         elif word == "type":
@@ -100,7 +104,15 @@ class Site:
         for pattern, status, target in self.redirects:
             if matches(pattern, path):
                 return self._redirect(exchange, pattern, status, target)
+        for pattern, target in self.rewrites:
+            if matches(pattern, path):
+                self._rewrite(exchange, pattern, target)
+                break
         self._admit(exchange, path)
+        if path != exchange.path:
+            self._admit(exchange, exchange.path)
+        if self.folders is not None and exchange.target.segments[0][:1] == b"~":
+            return self.folders.answer(exchange)
         for place in self.places:
             if place.holds(exchange.target.segments):
                 return server.place(exchange, self, place)
@@ -127,6 +139,12 @@ class Site:
             target += encoded(exchange.path)[len(encoded(pattern)):]
         query = f"?{exchange.query}" if exchange.target.has_query and "?" not in target else ""
         exchange.redirect(status, target + query)
+
+    def _rewrite(self, exchange, pattern, target):
+        """Take another path for what is asked for, with the query as it came."""
+        if target.endswith("/") and pattern.endswith("/") and not pattern.startswith("*"):
+            target += encoded(exchange.path)[len(encoded(pattern)):]
+        exchange.aim(target + (f"?{exchange.query}" if exchange.target.has_query else ""))
 
     def _admit(self, exchange, path):
         """Where one must log in, see to it; a folder may be answered for by its index, so rules for that count."""

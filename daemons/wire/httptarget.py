@@ -30,6 +30,12 @@ class Target:
         self.raw, self.query, self.has_query, self.segments, self.host = raw, query, has_query, segments, host
         self.path = "/" + b"/".join(segments).decode("utf-8", "surrogateescape")
 
+    def below(self, count: int) -> "Target":
+        """The same, of which the first segments are left out, for who serves what lies below them."""
+        found = Target(self.raw, self.query, self.has_query, self.segments[count:] or (b"",), self.host)
+        found.path = self.path
+        return found
+
 
 def parse(target: str) -> Target:
     """A target in origin form or absolute form; raises Refused (400, or 404 for what no file can be named)."""

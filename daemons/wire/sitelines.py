@@ -35,7 +35,7 @@ class Wrong(ValueError):
 class Section:
     """What is said of some hosts; of no hosts: of all.
 
-    single    word -> its value, for words that count once: root, listing, index, users, realm, digest, hsts
+    single    word -> its value, for words that count once: root, listing, index, users, login, hsts
     rules     (word, pattern, rest) for the others, in order
     """
 
@@ -48,10 +48,10 @@ class Section:
 
 
 # word -> what must follow: for single words the kind, for rules how many words after the pattern, None for any text
-SINGLE = {"root": "path", "listing": "switch", "index": "names", "users": "path", "realm": "text", "login": "login",
-          "hsts": "number", "folders": "text"}
-RULES = ("header", "cache", "redirect", "type", "error", "protect", "cgi", "scgi", "fastcgi", "wsgi", "proxy", "dav",
-         "mailconfig", "gone")
+SINGLE = {"root": "path", "listing": "switch", "index": "names", "users": "path", "login": "login",
+          "hsts": "number"}
+RULES = ("header", "cache", "redirect", "rewrite", "gone", "type", "error", "protect", "cgi", "scgi", "fastcgi", "wsgi",
+         "proxy", "dav", "mailconfig")
 
 
 def parse(text: str) -> list[Section]:
@@ -159,6 +159,11 @@ def _redirect(_: str, rest: str) -> str:
     return ""
 
 
+def _path(_: str, rest: str) -> str:
+    return "" if rest.startswith("/") and rest.isascii() and rest.isprintable() and " " not in rest else \
+        f"needs a path, not {rest}"
+
+
 def _media_type(pattern: str, rest: str) -> str:
     kind, slash, sub = rest.partition(";")[0].partition("/")
     if not pattern.startswith(".") or len(pattern) < 2:
@@ -222,6 +227,6 @@ def _why(read: Callable[[str], object], rest: str) -> str:
 # fields that say how a message is framed, or what only the server knows
 OURS = {"connection", "content-length", "content-range", "date", "keep-alive", "te", "trailer", "transfer-encoding",
         "upgrade"}
-CHECKS = {"header": _header, "cache": _value, "redirect": _redirect, "type": _media_type, "error": _error_page,
-          "protect": _anything, "cgi": _nothing, "scgi": _address, "fastcgi": _address, "wsgi": _module, "proxy": _url,
-          "dav": _dav, "mailconfig": _mail, "gone": _nothing}
+CHECKS = {"header": _header, "cache": _value, "redirect": _redirect, "rewrite": _path, "gone": _nothing,
+          "type": _media_type, "error": _error_page, "protect": _anything, "cgi": _nothing, "scgi": _address,
+          "fastcgi": _address, "wsgi": _module, "proxy": _url, "dav": _dav, "mailconfig": _mail}

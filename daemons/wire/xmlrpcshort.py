@@ -11,46 +11,47 @@ from .xmlrpcvalues import EXTENSIONS, READERS
 LONGEST = 4096          # octets: beyond, the parser is the faster one
 # a reference begins with &, a parser makes LF of CR, and other controls are not XML
 PLAIN = b"\t\n" + bytes(octet for octet in range(32, 127) if octet != ord("&"))
-BLANKS = " \t\n"
 DECLARATIONS = ("?xml version='1.0'?>", '?xml version="1.0"?>', '?xml version="1.0" encoding="UTF-8"?>',
                 '?xml version="1.0" encoding="utf-8"?>', "?xml version='1.0' encoding='UTF-8'?>",
                 "?xml version='1.0' encoding='utf-8'?>", '?xml version="1.0" encoding="us-ascii"?>')
-PARAMETER = 6           # pieces between two "<param>", where there is a type
-KINDS = {f"{kind}>": f"/{kind}>" for kind in READERS if kind not in EXTENSIONS}
+PARAMETER = ("param>", "value>", "/value>", "/param>")      # what stands around the type and its text
+TAGS = 6                # of each parameter
+KINDS = {kind: f"/{kind}>" for kind in READERS if kind not in EXTENSIONS}
 
 
 def call(data: bytes) -> tuple[str, list[object]] | None:
     """The method's name and its parameters; None for what the parser is to look at."""
-    if len(data) > LONGEST or data.translate(None, PLAIN) or data[:1] != b"<":
+    if len(data) > LONGEST or data.translate(None, PLAIN):
         return None
-    pieces = data.decode("ascii").split("<")[1:]        # each a tag, with what follows it up to the next
-    if pieces[0].rstrip(BLANKS) in DECLARATIONS:
-        del pieces[0]
-    bare = [piece.rstrip(BLANKS) for piece in pieces]
-    if bare[:1] != ["methodCall>"] or bare[-1] != "/methodCall>" or len(bare) < 4 or bare[2] != "/methodName>":
+    text = data.decode("ascii").rstrip("\n")
+    if ">\n<" in text and ">\n</string>" not in text:       # nowhere else does a line feed alone mean anything
+        text = text.replace(">\n<", "><")
+    before, *tags = text.split("<")     # each with what follows it up to the next
+    if tags and tags[0] in DECLARATIONS:
+        del tags[0]
+    if before or tags[:1] != ["methodCall>"] or tags[-1] != "/methodCall>" or tags[2:3] != ["/methodName>"]:
         return None
-    tag, _, name = pieces[1].partition(">")
+    tag, _, name = tags[1].partition(">")
     if tag != "methodName" or not name or len(name) > LONGEST_NAME or not NAME_SIGNS.issuperset(name):
         return None
-    if len(bare) == 4:
+    if len(tags) == 4:
         return name, []
-    if bare[3] != "params>" or bare[-2] != "/params>" or len(bare) % PARAMETER:
+    if tags[3] != "params>" or tags[-2] != "/params>" or len(tags) % TAGS:
         return None
-    values = _values(pieces[4:-2], bare[4:-2])
+    values = _values(tags[4:-2])
     return None if values is None else (name, values)
 
 
-def _values(pieces: list[str], bare: list[str]) -> list[object] | None:
-    """The values of parameters, PARAMETER pieces each; None where one is not."""
+def _values(tags: list[str]) -> list[object] | None:
+    """The values of parameters; None where one is not."""
     found: list[object] = []
-    for at in range(0, len(pieces), PARAMETER):
-        opening, mark, text = pieces[at + 2].partition(">")
-        kind = KINDS.get(opening + mark)
-        if (bare[at] != "param>" or bare[at + 1] != "value>" or kind is None or ">" in text or bare[at + 3] != kind
-                or bare[at + 4] != "/value>" or bare[at + 5] != "/param>"):
+    for at in range(0, len(tags), TAGS):
+        first, second, value, end, third, last = tags[at:at + TAGS]
+        kind, _, text = value.partition(">")
+        if (first, second, third, last) != PARAMETER or KINDS.get(kind) != end or ">" in text:
             return None
         try:
-            found.append(READERS[opening](text))
+            found.append(READERS[kind](text))
         except Fault:                   # which the parser tells, with its place
             return None
     return found
