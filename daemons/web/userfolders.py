@@ -5,6 +5,7 @@ import pwd
 import stat
 
 from daemons.stores.webtree import Root
+from daemons.wire.httptarget import encoded
 
 from . import files
 from .sites import Site
@@ -23,6 +24,8 @@ class UserFolders:
         """Answer for a path that begins with ~NAME."""
         name = exchange.target.segments[0][1:].decode("utf-8", "surrogateescape")
         site = self.sites.get(name) or self._made(exchange, name)
+        if len(exchange.target.segments) == 1:
+            return exchange.redirect(301, f"{encoded(exchange.path)}/")
         exchange.target = exchange.target.below(1)
         files.answer(exchange, site)
 

@@ -1,6 +1,7 @@
-"""httpd as others see it: curl, wget, aria2, ab, git, sslscan, Chromium and Python's own clients, and real launchers."""
+"""httpd as others see it: curl, wget, aria2, ab, git, sslscan, Chromium, Python's own clients, and real launchers."""
 
 import concurrent.futures
+import contextlib
 import filecmp
 import gzip
 import hashlib
@@ -97,13 +98,19 @@ def folder():
     return path
 
 
-@pytest.fixture
-def httpd(folder):
+@contextlib.contextmanager
+def served(folder, *options):
     """httpd, with that folder, listings and programs; its `url`."""
-    with Serving("httpd", f"--root={folder}", "--listing=yes", "--cgi=/cgi-bin") as server:
+    with Serving("httpd", f"--root={folder}", "--listing=yes", "--cgi=/cgi-bin", *options) as server:
         server.url = f"http://127.0.0.1:{server.port}"
         yield server
     assert server.events("crash") == server.events("unprotected") == []
+
+
+@pytest.fixture
+def httpd(folder):
+    with served(folder) as server:
+        yield server
 
 
 def launched(log, folder, *options, launcher=ByHand, wait=WAIT):
@@ -159,14 +166,14 @@ def test_ranges(httpd):
 
 
 @pytest.mark.parametrize("client", ["curl", "wget"])
-def test_a_download_goes_on_where_it_broke_off(httpd, tmp_path, client):
+def test_a_download_goes_on_where_it_broke_off(folder, tmp_path, client):
     (tmp_path / "big").write_bytes(BIG[:1_234_567])
-    if client == "curl":
-        curl("-C", "-", "-o", tmp_path / "big", f"{httpd.url}/big")
-    else:
-        run("wget", "wget", "-nv", "-c", f"{httpd.url}/big", cwd=tmp_path)
+    with served(folder) as httpd:
+        if client == "curl":
+            curl("-C", "-", "-o", tmp_path / "big", f"{httpd.url}/big")
+        else:
+            run("wget", "wget", "-nv", "-c", f"{httpd.url}/big", cwd=tmp_path)
     assert (tmp_path / "big").read_bytes() == BIG
-    httpd.__exit__()
     assert [re.search(r" status=(\d+) .* out=(\d+)", line).groups() for line in httpd.events("request")] == [
         ("206", str(5_000_000 - 1_234_567))]
 
@@ -284,23 +291,23 @@ def test_under_every_launcher(log, folder, launcher, wait, secure):
 # -- other clients --
 
 
-def test_wget_mirrors_a_tree_and_then_only_looks(httpd, folder, tmp_path):
-    mirror = ["-nv", "-m", "-np", "-nH", "--cut-dirs=1", "-R", "index.html*", f"{httpd.url}/sub/"]
-    run("wget", "wget", *mirror, cwd=tmp_path)
-    found = filecmp.dircmp(folder / "sub", tmp_path)
-    assert (found.left_only, found.right_only, found.diff_files) == ([".hidden"], [], [])
-    assert filecmp.cmp(folder / "sub/deep/x y.txt", tmp_path / "deep/x y.txt", shallow=False)
-    assert os.path.getmtime(tmp_path / "deep/x y.txt") == LONG_AGO
-    run("wget", "wget", *mirror, cwd=tmp_path)
-    httpd.__exit__()
+def test_wget_mirrors_a_tree_and_then_only_looks(folder, tmp_path):
+    with served(folder) as httpd:
+        mirror = ["-nv", "-m", "-np", "-nH", "--cut-dirs=1", "-R", "index.html*", f"{httpd.url}/sub/"]
+        run("wget", "wget", *mirror, cwd=tmp_path)
+        found = filecmp.dircmp(folder / "sub", tmp_path)
+        assert (found.left_only, found.right_only, found.diff_files) == ([".hidden"], [], [])
+        assert filecmp.cmp(folder / "sub/deep/x y.txt", tmp_path / "deep/x y.txt", shallow=False)
+        assert os.path.getmtime(tmp_path / "deep/x y.txt") == LONG_AGO
+        run("wget", "wget", *mirror, cwd=tmp_path)
     files = [line for line in httpd.events("request") if ".txt" in line]
     assert sorted(re.search(r" status=(\d+) ", line)[1] for line in files) == ["200", "200", "304", "304"]
 
 
-def test_aria2_with_four_connections(httpd, tmp_path):
-    run("aria2c", "aria2", "--no-conf", "-q", "-x4", "-s4", "-k1M", "-d", tmp_path, f"{httpd.url}/big")
+def test_aria2_with_four_connections(folder, tmp_path):
+    with served(folder) as httpd:
+        run("aria2c", "aria2", "--no-conf", "-q", "-x4", "-s4", "-k1M", "-d", tmp_path, f"{httpd.url}/big")
     assert (tmp_path / "big").read_bytes() == BIG
-    httpd.__exit__()
     assert len([line for line in httpd.events("request") if " status=206 " in line]) >= 3
     assert len(httpd.events("open")) >= 4
 

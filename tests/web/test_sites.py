@@ -504,3 +504,17 @@ def test_nobody_listens_on_what_sites_are_called(folders):
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         assert served(folders, TWO).get("/", host=f"127.0.0.1:{sock.getsockname()[1]}").status == 404
+
+
+def test_a_rewrite_shows_one_path_for_another(tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/a").write_text("a")
+    sites = tmp_path / "sites"
+    sites.write_text(f"host www.example.org\nroot {tmp_path}\nrewrite /old/ /new/\nrewrite /x /new/a\n"
+                     f"protect /new/secret/ Members\nusers {tmp_path / 'users'}\n")
+    (tmp_path / "users").write_text("")
+    (tmp_path / "users").chmod(0o600)
+    web = Web(f"--vhosts={sites}")
+    assert web.get("/old/a").body == web.get("/x?y=1").body == b"a"
+    assert web.get("/old/secret/").status == 401, "what a path is rewritten to is protected as well"
+    assert web.get("/old/none").status == 404
