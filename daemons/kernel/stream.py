@@ -122,8 +122,12 @@ class Stream:
     def spoken_to(self, patience: float) -> bool:
         """Between two exchanges, when nothing is owed: does the peer speak again?
 
-        No, once it has closed, was silent for so many seconds, or the program was told to stop.
+        No, once it has closed, was silent for so many seconds, or the program was told to stop.  Raises Overtime and
+        Stopped: whoever always has more to say is heard no longer than others.
         """
+        end = self.transport.end
+        if end is not None and time.monotonic() >= end:
+            raise self.transport.why("the peer went on")
         if self._input:
             return True
         self.flush()

@@ -96,9 +96,12 @@ def _rights(wish):
     lines = []
     if _calls_others(wish.service, values):
         lines += describe.CALLING
+    if any(f"homes:--{name}" in wish.service.needs for name in values):
+        lines.append("ProtectHome=read-only")
     for name in wish.service.writes:
         if name.startswith("--") and name[2:] in values:
-            lines.append(f"ReadWritePaths={rows[name[2:]].kind(values[name[2:]])}")
+            found = rows[name[2:]].kind(values[name[2:]])
+            lines += [f"ReadWritePaths={path}" for path in (found if isinstance(found, list) else [found])]
     return ["[Service]", *lines] if lines else []
 
 
