@@ -101,8 +101,13 @@ def _rights(wish):
     for name in wish.service.writes:
         if name.startswith("--") and name[2:] in values:
             found = rows[name[2:]].kind(values[name[2:]])
-            lines += [f"ReadWritePaths={path}" for path in (found if isinstance(found, list) else [found])]
+            lines += [f"ReadWritePaths={_folder(path)}" for path in (found if isinstance(found, list) else [found])]
     return ["[Service]", *lines] if lines else []
+
+
+def _folder(path):
+    """A folder, or that of a file, which may not be there yet and may be moved away."""
+    return path if os.path.isdir(path) else os.path.dirname(path)
 
 
 def _calls_others(service, values):
