@@ -171,7 +171,7 @@ class SocketTransport(Transport):
 
     def receive(self, size: int, deadline: float | None) -> bytes:
         """As Transport.receive; long waits are one call of the kernel's, and only their last second is polled."""
-        end = min(filter(None, (deadline, self.end)), default=None)
+        end = min((one for one in (deadline, self.end) if one is not None), default=None)
         seconds = 0 if end is None else int(end - time.monotonic())
         if seconds > 0 and self.sock.gettimeout() is None:
             if seconds != self._patience:
