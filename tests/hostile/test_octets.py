@@ -6,7 +6,7 @@ import inspect
 import pytest
 from hypothesis import strategies as st
 
-from daemons.wire import commands, httpstatus
+from daemons.wire import commands, faults, httpstatus
 from tests import sources
 from tests.play import ask, dialogues, options_of, play
 
@@ -84,7 +84,7 @@ def test_a_codec_takes_anything_or_refuses_it(codec):
             if inspect.isgenerator(made):
                 for _ in made:
                     pass
-        except (ValueError, commands.Refused, httpstatus.Refused):
+        except (ValueError, commands.Refused, httpstatus.Refused, faults.Fault):
             return                      # which is how a codec says no
 
     hunt(codec, arguments, lambda drawn: b"\n".join(
@@ -95,7 +95,11 @@ def test_a_codec_takes_anything_or_refuses_it(codec):
             call((octets if "bytes" in str(kinds[0]) else octets.decode("utf-8", "surrogateescape"),))
 
 
-@pytest.mark.parametrize("path", sources.files("daemons/wire"))
+# what is made there of values has been read elsewhere, and their own tests spoil it
+PAGES = {"daemons/wire/errorpage.py", "daemons/wire/httpstatus.py", "daemons/wire/methodpage.py"}
+
+
+@pytest.mark.parametrize("path", sorted({*sources.files("daemons/wire")} - PAGES))
 def test_every_module_of_codecs_is_hunted(path):
     module = importlib.import_module(sources.module(path))
     made = [name for name, one in vars(module).items() if inspect.isfunction(one) and one.__module__ == module.__name__]
@@ -105,12 +109,12 @@ def test_every_module_of_codecs_is_hunted(path):
 # -- the tools of this test can fail --
 
 def test_a_failure_is_kept_in_its_smallest_form(tmp_path):
-    def refuses_nul(octets):
-        if b"\0" in octets:
+    def refuses_controls(octets):
+        if octets and min(octets) < 32:
             raise IndexError("as int() and friends do")
 
     with pytest.raises(IndexError) as caught:
-        hunt("broken", OCTETS, bytes, refuses_nul, tmp_path)
+        hunt("broken", OCTETS, bytes, refuses_controls, tmp_path)
     assert kept("broken", tmp_path) == [b"\0"] and "kept as " in caught.value.__notes__[-1]
     keep("broken", b"another", tmp_path)
     assert len(kept("broken", tmp_path)) == 2 and kept("unheard of", tmp_path) == []
