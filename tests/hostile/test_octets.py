@@ -11,7 +11,7 @@ from tests import sources
 from tests.play import ask, dialogues, options_of, play
 
 from . import kit, loglines
-from .codecs import CODECS, OCTETS
+from .codecs import CODECS
 from .hunting import hunt, keep, kept
 from .octets import TRICKS, sessions, tricks
 from .sink import Sink
