@@ -124,7 +124,7 @@ SERVICE = Service(
         # the same as httpd's, but calls are logged already
         Event("request", "debug", " ".join(keepalive.REQUEST.keys), keepalive.REQUEST.about),
     ),
-    examples=("xmlrpcd --methods=fd0,backups:status --method-path=/usr/local/lib/methods",
+    examples=("xmlrpcd --methods=fd0,backups:status --method-path=/srv/methods",
               "xmlrpcd --executables=/etc/fd0/methods --users=/etc/fd0/methods.users",
               "xmlrpcd --queries=/etc/fd0/shop.queries --extensions=yes"),
     description=DESCRIPTION)
