@@ -133,7 +133,10 @@ class Stream:
         self.flush()
         self.transport.idle = True
         try:
-            return not self.transport.leaving and self._fill(self.clock() + patience)
+            if self.transport.leaving:  # what came together with the order is still answered
+                data = self.transport.take(PIECE)
+                return bool(data) and self._keep(data or b"")
+            return self._fill(self.clock() + patience)
         except (Late, Truncated):
             return False
         finally:
@@ -186,7 +189,10 @@ class Stream:
             return False
         if self._output:                # never wait for a peer who waits for us
             self.flush()
-        data = self.transport.receive(PIECE, deadline)
+        return self._keep(self.transport.receive(PIECE, deadline))
+
+    def _keep(self, data: bytes) -> bool:
+        """Take note of what was received; False if that was the end."""
         self.received += len(data)
         self._input += data
         self._ended = not data
