@@ -36,13 +36,16 @@ class Version:
     __slots__ = ("block", "body", "etag", "fields", "kind", "mark", "modified", "path", "second", "size", "where",
                  "whole")
 
-    def __init__(self, status, kind, fields, body=None):
+    def __init__(self, status, kind, fields, now, body=None):
         self.where, self.path, self.second, self.whole = b"", "", 0, b""
-        self.mark, self.size, self.modified = mark_of(status), status.st_size, int(status.st_mtime)
+        self.mark, self.size = mark_of(status), status.st_size
+        # what is to come was not modified yet (RFC 9110, 8.8.2.1)
+        self.modified = int(status.st_mtime) if status.st_mtime <= now else None
         coding = "".join(f"-{value}" for name, value in fields if name == "Content-Encoding")
         self.etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}{coding}"'
         self.kind, self.body = kind, body
-        self.fields = (("Content-Type", kind), ("Last-Modified", imf(self.modified)), ("ETag", self.etag),
+        dated = () if self.modified is None else (("Last-Modified", imf(self.modified)),)
+        self.fields = (("Content-Type", kind), *dated, ("ETag", self.etag),
                        ("Accept-Ranges", "bytes"), ("X-Content-Type-Options", "nosniff"), *fields)
         self.block = fields_block(self.fields)
 
@@ -190,7 +193,8 @@ def _sent_compressed(exchange, site, found):
     kind, status = site.kind_of(found.name), found.status
     if not (stat.S_ISREG(status.st_mode) and gzipped.is_worth(kind, status.st_size)):
         return False
-    version = Version(status, kind, (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")))
+    extra = (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
+    version = Version(status, kind, extra, exchange.stream.time())
     if _answered_in_part(exchange, version, None):      # 304, and nothing to compress
         return True
     with open(found.open(), "rb", buffering=0) as file:
@@ -209,9 +213,9 @@ def _version(exchange, site, found, kind, extra):
     with open(found.open(), "rb", buffering=0) as file:
         status = found.status
         if status.st_size > SMALL:
-            return _send(exchange, Version(status, kind, extra), file)
+            return _send(exchange, Version(status, kind, extra, exchange.stream.time()), file)
         body = file.read(SMALL + 1)
-    version = Version(status, kind, extra, body)
+    version = Version(status, kind, extra, exchange.stream.time(), body)
     if len(body) != status.st_size:     # it changes while it is read
         version.size = len(body)
     elif exchange.request.plain and found.is_certain and _is_settled(exchange, status):
@@ -268,7 +272,9 @@ def _answered_in_part(exchange, version, file):
 def _range_counts(fields, version, now):
     from daemons.wire import httpconditions
     condition = fields.get("if-range")
-    settled = version.modified if now - version.modified > SETTLED else None
+    settled = version.modified
+    if settled is not None and now - settled <= SETTLED:
+        settled = None                  # it may change once more within that second
     return condition is None or httpconditions.if_range(condition, version.etag, settled)
 
 

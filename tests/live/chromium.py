@@ -6,6 +6,7 @@
 """
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -37,8 +38,8 @@ class Chromium:
     def __enter__(self):
         profile = processes.new_folder("chromium")
         argv = [self.program, *OPTIONS, f"--user-data-dir={profile}", *["--no-sandbox"] * (os.geteuid() == 0)]
-        told, self.pen = os.pipe()
-        self.news, telling = os.pipe()
+        told, self.pen = _pipe()
+        self.news, telling = _pipe()
         shell = AS_THREE_AND_FOUR.format(told, telling)
         self.processes = processes.Processes(["/bin/bash", "-c", shell, "chromium", *argv], {"HOME": profile},
                                              pass_fds=(told, telling), stdin=subprocess.DEVNULL,
@@ -95,6 +96,16 @@ class Chromium:
                     self.answers[message["id"]] = message
                 else:
                     self.events.append(message)
+
+
+def _pipe():
+    """A pipe whose ends are none of the descriptors that the browser has them at."""
+    low = os.pipe()
+    try:
+        return [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in low]
+    finally:
+        for fd in low:
+            os.close(fd)
 
 
 class Page:

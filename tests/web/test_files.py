@@ -723,3 +723,14 @@ def test_a_small_file_that_shrinks_is_not_filled_up(root):
     finally:
         over.set()
         writer.join(SECONDS)
+
+
+@pytest.mark.parametrize("when", [4_000_000_000, 253402300800 + 5])
+def test_what_is_dated_in_the_future_has_no_date(tmp_path, when):
+    (tmp_path / "a").write_text("a")
+    os.utime(tmp_path / "a", (when, when))
+    web = Web(f"--root={tmp_path}")
+    reply = web.get("/a")
+    assert reply.status == 200 and reply["last-modified"] is None and reply["etag"]
+    assert web.get("/a", f"If-None-Match: {reply['etag']}").status == 304
+    assert web.get("/a", "If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT").status == 200
