@@ -3,8 +3,8 @@
 Both offer add(a, b), under the same interpreter.  wrk keeps 16 connections busy, on each of them one call after
 another, at one server for 2 seconds, then at the next, five rounds.  xmlrpcd is as it comes: a process for each
 processor, threads in them, its sandbox.  So is the peer (peers/xmlrpc.py): one thread, HTTP/1.0, so that wrk connects
-anew for each call.  Neither writes a log of calls (--priority=notice, logRequests=False); a row with a log on both sides
-stands beside, ours read by another process, theirs going to /dev/null.
+anew for each call.  Neither writes a log of calls (--priority=notice, logRequests=False); a row with a log on both
+sides stands beside, ours read by another process, theirs for /dev/null.
 """
 
 import os

@@ -79,10 +79,11 @@ lines that begin with a blank, and the comment above it is its help. Types are i
 
 # BEHIND A WEB SERVER
 
-As a CGI script, xmlrpcd answers one request with the same methods. For httpd, with options in /etc/fd0/xmlrpcd.conf:
+As a CGI script, xmlrpcd answers one request with the same methods. It takes its options from the same files, which the
+web server must let it read. For httpd:
 
-    ln -s /usr/local/lib/fd0/xmlrpcd /srv/www/cgi-bin/xmlrpcd
-    httpd --root=/srv/www --cgi=/cgi-bin
+    cp /usr/local/lib/fd0/xmlrpcd /srv/www/cgi-bin/
+    httpd --root=/srv/www --cgi=/cgi-bin --cgi-reads=/etc/fd0/common.conf,/etc/fd0/xmlrpcd.conf
 
 Then calls go to /cgi-bin/xmlrpcd/RPC2, and whoever the web server has logged in counts for --restrict.
 """
@@ -123,7 +124,7 @@ SERVICE = Service(
         # the same as httpd's, but calls are logged already
         Event("request", "debug", " ".join(keepalive.REQUEST.keys), keepalive.REQUEST.about),
     ),
-    examples=("xmlrpcd --methods=fd0,backups:status --method-path=/usr/local/lib/methods",
+    examples=("xmlrpcd --methods=fd0,backups:status --method-path=/srv/methods",
               "xmlrpcd --executables=/etc/fd0/methods --users=/etc/fd0/methods.users",
               "xmlrpcd --queries=/etc/fd0/shop.queries --extensions=yes"),
     description=DESCRIPTION)

@@ -33,7 +33,7 @@ class Peer:
         self.chunks, self.heard, self.writes = list(chunks), b"", 0
         self.half_closed = self.closed = False
         self.now, self.rested = 0.0, 0.0        # seconds since it began, and of them those it was kept waiting
-        self.end, self.late_at = None, patience_for
+        self.end, self.why, self.late_at = None, Late, patience_for
 
     def receive(self, size, deadline):
         """The next chunk, in pieces of at most `size`."""

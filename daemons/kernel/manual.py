@@ -85,7 +85,8 @@ def program(service: Service, version: str, date: str, library: str = describe.L
              + (f" \\fI{roff(service.operands)}\\fP" if service.operands else ""), ".hy"]
     if service.sockets:
         lines += [".br", f"{bold(f'fd0 enable {service.name} --with=')}\\fIxinetd\\fP|\\fIsystemd\\fP|\\fIinetd\\fP"]
-    about, heading, more = (service.description or service.about).partition("\n# ")
+    text = (service.description or service.about).replace(describe.LIBRARY, library)
+    about, heading, more = text.partition("\n# ")
     lines += [".SH DESCRIPTION", *_paragraphs(about)]
     if service.sockets:
         lines += [".PP", *_sentences(_served(service)), ".PP", *_sentences(LAUNCHED)]

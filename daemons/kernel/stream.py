@@ -122,14 +122,21 @@ class Stream:
     def spoken_to(self, patience: float) -> bool:
         """Between two exchanges, when nothing is owed: does the peer speak again?
 
-        No, once it has closed, was silent for so many seconds, or the program was told to stop.
+        No, once it has closed, was silent for so many seconds, or the program was told to stop.  Raises Overtime and
+        Stopped: whoever always has more to say is heard no longer than others.
         """
+        end = self.transport.end
+        if end is not None and time.monotonic() >= end:
+            raise self.transport.why("the peer went on")
         if self._input:
             return True
         self.flush()
         self.transport.idle = True
         try:
-            return not self.transport.leaving and self._fill(self.clock() + patience)
+            if self.transport.leaving:  # what came together with the order is still answered
+                data = self.transport.take(PIECE)
+                return bool(data) and self._keep(data or b"")
+            return self._fill(self.clock() + patience)
         except (Late, Truncated):
             return False
         finally:
@@ -182,7 +189,10 @@ class Stream:
             return False
         if self._output:                # never wait for a peer who waits for us
             self.flush()
-        data = self.transport.receive(PIECE, deadline)
+        return self._keep(self.transport.receive(PIECE, deadline))
+
+    def _keep(self, data: bytes) -> bool:
+        """Take note of what was received; False if that was the end."""
         self.received += len(data)
         self._input += data
         self._ended = not data

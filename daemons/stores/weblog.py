@@ -24,6 +24,10 @@ class WebLog:
         self._seconds, self._offset = -1, 0
         self._torn = False              # the last line is not whole
 
+    def __del__(self) -> None:
+        if hasattr(self, "fd"):
+            os.close(self.fd)
+
     def write(self, line: str) -> None:
         """Append a line; raises OSError where it, or a part of it, is lost, or the file cannot be begun anew."""
         now, trouble = time.monotonic(), None

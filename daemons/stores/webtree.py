@@ -114,6 +114,10 @@ class Root:
         self.fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._next_look = time.monotonic() + LOOK
 
+    def __del__(self) -> None:
+        if hasattr(self, "fd"):
+            os.close(self.fd)
+
     def find(self, segments: Iterable[bytes], hidden: bool = False) -> Found:
         """What a path's segments lead to; raises Missing and Hidden.  `hidden`: names with a dot in front, too."""
         self.refresh()

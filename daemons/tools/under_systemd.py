@@ -96,10 +96,18 @@ def _rights(wish):
     lines = []
     if _calls_others(wish.service, values):
         lines += describe.CALLING
+    if any(f"homes:--{name}" in wish.service.needs for name in values):
+        lines.append("ProtectHome=read-only")
     for name in wish.service.writes:
         if name.startswith("--") and name[2:] in values:
-            lines.append(f"ReadWritePaths={rows[name[2:]].kind(values[name[2:]])}")
+            found = rows[name[2:]].kind(values[name[2:]])
+            lines += [f"ReadWritePaths={_folder(path)}" for path in (found if isinstance(found, list) else [found])]
     return ["[Service]", *lines] if lines else []
+
+
+def _folder(path):
+    """A folder, or that of a file, which may not be there yet and may be moved away."""
+    return path if os.path.isdir(path) else os.path.dirname(path)
 
 
 def _calls_others(service, values):

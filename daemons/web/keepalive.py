@@ -1,7 +1,7 @@
 """The requests of one connection, one after another, until one of the two has enough (RFC 9112, 9.3)."""
 
 from daemons.kernel import log
-from daemons.kernel.ends import End, Late
+from daemons.kernel.ends import End, Gone, Late
 from daemons.kernel.service import Event, Option
 from daemons.kernel.values import count, seconds, size
 from daemons.wire.httpstatus import Refused
@@ -27,6 +27,8 @@ def serve(stream, options, handle, written=None):
     """
     left, patience, admitted = options.requests, stream.patience, set()
     told = stream.is_told("request")
+    if not _spoken_to_first(stream):
+        return "idle"
     while True:
         exchange = Exchange(stream, options, left <= 1, admitted)
         began = stream.clock()
@@ -42,6 +44,15 @@ def serve(stream, options, handle, written=None):
         left -= 1
         if not stream.spoken_to(options.keep_alive):
             return "done" if stream.ended else "idle"
+
+
+def _spoken_to_first(stream):
+    """Does the client say something at all?  False where it had no time to, as the program was told to stop."""
+    if stream.spoken_to(stream.patience):
+        return True
+    if stream.leaving:
+        return False
+    raise Gone("the peer closed") if stream.ended else Late("the peer was silent")
 
 
 def _one(exchange, handle, patience):

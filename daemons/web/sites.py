@@ -183,12 +183,16 @@ class Sites:
         else:
             self.named[host] = site
 
-    def of(self, host):
-        """The site for a host's name, in lower case; None without one."""
+    def by_name(self, host):
+        """The site that a host's name was given to, in lower case; None without one."""
         site = self.named.get(host)
         if site is None and self.below:
             site = next((site for suffix, site in self.below if host.endswith(suffix)), None)
-        return site or self.default
+        return site
+
+    def of(self, host):
+        """The site for a host's name, whoever has it; None without one."""
+        return self.by_name(host) or self.default
 
     def chosen(self, exchange):
         """The site that a request is for: by its host, and under TLS not another than the handshake was for."""
@@ -198,7 +202,8 @@ class Sites:
         tls = exchange.stream.tls
         asked = tls.name.lower() if tls is not None else ""
         site = self.of(host or asked)
-        if asked and host and site is not self.of(asked):
+        meant = self.by_name(asked) if asked and host else None
+        if meant is not None and site is not meant:
             raise Refused(421, "another host than the handshake was for")      # RFC 9110, 15.5.20
         if site is None:
             raise Refused(404, "nobody here answers for that host")

@@ -276,6 +276,8 @@ def _escaped(text: str) -> str:
 
 def _hash(algorithm: str, *pieces: bytes) -> str:
     from hashlib import new
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"no algorithm {algorithm[:20]!r}")
     return new(ALGORITHMS[algorithm][0], b"".join(pieces), usedforsecurity=False).hexdigest()
 
 

@@ -68,6 +68,8 @@ _parse_again = lru_cache(1024)(_parse)
 def segments(raw: str) -> tuple[bytes, ...]:
     """The parts between the slashes of a path, resolved; raises Refused for what climbs out or cannot be a name."""
     parts: list[bytes] = []
+    if not raw.startswith("/"):
+        raise Refused(400, "not a path")
     words = raw.encode("ascii").split(b"/")[1:]
     if len(words) > MOST:
         raise Refused(414, f"more than {MOST} segments")

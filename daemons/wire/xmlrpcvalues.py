@@ -31,8 +31,11 @@ _FORBIDDEN = frozenset(map(chr, range(32))) - frozenset("\t\n\r") | {"\ufffe", "
 
 
 def scalar(kind: str, text: str) -> object:
-    """The value of a scalar element of this kind with this text.  Raises Fault, and KeyError for no such kind."""
-    return READERS[kind](text)
+    """The value of a scalar element of this kind with this text.  Raises Fault, and ValueError for no such kind."""
+    reader = READERS.get(kind)
+    if reader is None:
+        raise ValueError(f"no kind {kind[:20]!r}")
+    return reader(text)
 
 
 def _int(text: str, bits: int = 32) -> int:

@@ -253,3 +253,28 @@ def test_an_upgrade_forgets_what_was_said_before_it():
     stream.upgrade(lambda transport: after)
     assert peer.heard == b"220 go ahead\r\n"
     assert stream.line() == b"EHLO"
+
+
+# -- between two exchanges --
+
+def test_whoever_always_has_more_to_say_is_heard_no_longer_than_others():
+    stream, client = pair()
+    with client:
+        client.sendall(b"one\r\ntwo\r\n")
+        assert stream.spoken_to(5) and stream.line() == b"one"
+        stream.transport.end = 0.0
+        with pytest.raises(Overtime):
+            stream.spoken_to(5)
+
+
+def test_the_end_between_two_exchanges_is_no_mistake():
+    stream, client = pair()
+    client.sendall(b"one\r\n")
+    assert stream.line() == b"one"
+    client.close()
+    assert not stream.spoken_to(5) and stream.ended
+    stream, client = pair()
+    with client:
+        assert not stream.spoken_to(0.01) and not stream.ended
+        stream.transport.leave()
+        assert stream.leaving and not stream.spoken_to(5)

@@ -35,6 +35,8 @@ EXCHANGES = {
     ("qotd", "stream"): (b"", rb".+\r\n"),
     ("qotd", "dgram"): (b"?" * 512, rb".+\r\n"),
     ("fingerd", "stream"): (b"no-such-user\r\n", rb".+\r\n"),
+    ("httpd", "stream"): (b"HEAD / HTTP/1.0\r\n\r\n", rb"HTTP/1\.1 200 OK\r\n"),
+    ("xmlrpcd", "stream"): (b"HEAD / HTTP/1.0\r\n\r\n", rb"HTTP/1\.1 200 OK\r\n"),
     ("identd", "stream"): (b"1, 2\r\n", rb"1 ?, ?2 ?: ?ERROR ?: ?[A-Z-]+\r\n\Z"),
 }
 

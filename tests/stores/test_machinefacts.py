@@ -48,7 +48,8 @@ def test_load_and_memory(proc):
 
 
 def test_own_addresses(proc):
-    assert machinefacts.addresses(f"{proc}/self/net") == ["192.0.2.2", "198.51.100.9", "fe80::fc:ff:fe00:1%eth0", "2001:db8::2"]
+    assert machinefacts.addresses(f"{proc}/self/net") == [
+        "192.0.2.2", "198.51.100.9", "fe80::fc:ff:fe00:1%eth0", "2001:db8::2"]
     (proc / "self" / "net" / "if_inet6").unlink()
     assert machinefacts.addresses(f"{proc}/self/net") == ["192.0.2.2", "198.51.100.9"]
 
