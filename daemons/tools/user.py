@@ -1,119 +1,169 @@
-"""fd0 user: who may log in to the programs that ask for a password, and with which."""
+"""fd0 user: who may log in to the programs that ask for a password, and with which; and where mail goes."""
 
-import grp
-import os
-import sys
-import warnings
+import argparse
 
-from daemons.stores import passwords
-from daemons.wire.passwordlines import LONGEST_PASSWORD, check_name, check_password
+from daemons.kernel.values import number, size, words
+from daemons.stores.accounts import DEFAULT, SCOPES
 
+from . import useraccounts, userfile
 from .arguments import Parser
 from .programs import NotOurs
 
-GROUP = "fd0"           # of the user who runs the programs where they are installed
+
+class Action:
+    """One thing to do: the function, what words it takes, how many, and which options go with it."""
+
+    __slots__ = ("function", "least", "most", "options", "takes")
+
+    def __init__(self, function, takes, least, most, *options):
+        self.function, self.takes, self.least, self.most, self.options = function, takes, least, most, options
+
+
+ONE, NONE, MANY = ("one NAME", 1, 1), ("no NAME", 0, 0), 1000
+IN_FILE = {
+    "add": Action(userfile.add, *ONE, "password_stdin", "digest"),
+    "list": Action(userfile.show, *NONE),
+    "passwd": Action(userfile.change, *ONE, "password_stdin", "digest"),
+    "remove": Action(userfile.remove, *ONE)}
+IN_ACCOUNTS = {
+    "add": Action(useraccounts.add, *ONE, "password_stdin", "apop", "scope", "expires", "octets", "messages"),
+    "list": Action(useraccounts.show, "one DOMAIN or none", 0, 1),
+    "passwd": Action(useraccounts.change, *ONE, "password_stdin", "apop"),
+    "remove": Action(useraccounts.remove, *ONE),
+    "import": Action(useraccounts.bring, "one FILE", 1, 1),
+    "quota": Action(useraccounts.quota, *ONE, "octets", "messages"),
+    "disable": Action(useraccounts.disable, *ONE),
+    "enable": Action(useraccounts.enable, *ONE, "scope", "expires"),
+    "alias add": Action(useraccounts.add_alias, "ADDRESS TARGET ...", 2, MANY),
+    "alias list": Action(useraccounts.show_aliases, *NONE),
+    "alias remove": Action(useraccounts.remove_alias, "ADDRESS and TARGETs, or ADDRESS for all", 1, MANY),
+    "app add": Action(useraccounts.add_application, "NAME LABEL", 2, 2, "scope", "networks", "expires"),
+    "app list": Action(useraccounts.show_applications, *ONE),
+    "app remove": Action(useraccounts.remove_application, "NAME LABEL", 2, 2),
+    "domain add": Action(useraccounts.add_domain, "one DOMAIN", 1, 1),
+    "domain list": Action(useraccounts.show_domains, *NONE),
+    "domain remove": Action(useraccounts.remove_domain, "one DOMAIN", 1, 1)}
+ACTIONS = list(dict.fromkeys(action.partition(" ")[0] for action in IN_ACCOUNTS))
+SPECIAL = {"password_stdin": False, "digest": None, "apop": None, "scope": None, "networks": None, "expires": None,
+           "octets": None, "messages": None}            # options that go with some actions, as they are when not given
+SECRETS = ("password_stdin", "digest")
 
 
 def main(arguments):
-    """Add, change, remove or list; returns 0."""
-    parser = Parser("user", "Keep a file of passwords: who may log in. It holds not the passwords, but what scrypt\n"
-                            "makes of them. Somebody at a terminal is asked, twice; a password is never an argument.",
-                    examples=(
-        ("fd0 user add alice --users=FILE", "asks for her password"),
-        ("fd0 user passwd alice --users=FILE --password-stdin < SECRET", ""),
-        ("fd0 user add bob --users=FILE --digest=Files", "he can log in by HTTP's Digest too"),
-        ("fd0 user list --users=FILE", "the names")))
-    parser.add_argument("action", choices=ACTIONS, help="what to do; passwd sets another password")
-    parser.add_argument("name", nargs="*", metavar="NAME", help="whom it is about; one")
-    parser.add_argument("--users", metavar="FILE", required=True, help="the file; add makes it if there is none")
-    parser.add_argument("--password-stdin", action="store_true", help="read it, one line, from the standard input")
-    parser.add_argument("--digest", metavar="REALM", help="keep what HTTP's Digest needs in this realm: with it, "
-                                                          "who reads the file can log in; empty: no longer")
+    """Do one action in a database of accounts, or in a file of passwords; returns 0."""
+    parser = _parser()
     options = parser.parse(arguments)
-    if len(options.name) != (options.action != "list"):         # more may be a password, which is not repeated
-        parser.error(f"{options.action} takes {'no' if options.action == 'list' else 'one'} NAME, and no password")
-    options.name = "".join(options.name)
-    if options.action in ("list", "remove") and (options.password_stdin or options.digest is not None):
-        parser.error(f"{options.action} needs no password")
+    if options.users is not None and options.accounts is not None:
+        parser.error("--users is a file, and --accounts a database; it is one or the other")
+    where, table, module = ("--users", IN_FILE, userfile) if options.users is not None \
+        else ("--accounts", IN_ACCOUNTS, useraccounts)
+    options.accounts = options.accounts or DEFAULT
+    options.apop = {"yes": True, "no": False}.get(options.apop)
+    action = _chosen(parser, options, table, where)
     try:
-        ACTIONS[options.action](options)
-    except KeyError:
-        raise NotOurs(f"{options.users}: no {options.name} there" + _near(options)) from None
+        action.function(options)
+    except KeyError as error:
+        name = error.args[0]
+        raise NotOurs(f"{module.called(options)}: no {name} there{_near(name, module.names(options))}") from None
     except ValueError as error:
         raise NotOurs(error) from None
     return 0
 
 
-def _add(options):
-    name = check_name(options.name)
-    if os.path.exists(options.users) and name in passwords.Passwords(options.users).names():
-        raise NotOurs(f"{options.users}: {name} is there already; fd0 user passwd sets another password")
-    passwords.add(options.users, name, _password(options), options.digest or None, _group())
-    print(f"{name}: added to {options.users}")
+def _parser():
+    parser = Parser("user", "Keep the accounts: who may log in, with which password and to what, and where mail goes. "
+                            "Of passwords only what scrypt and SCRAM make of them is kept. Somebody at a terminal is "
+                            "asked, twice; a password is never an argument. With --users it is a file of passwords, "
+                            "for HTTP, with add, list, passwd and remove.",
+                    examples=(
+        ("fd0 user add alice@example.org", "asks for her password, and takes mail for her"),
+        ("fd0 user passwd alice@example.org --password-stdin < SECRET", ""),
+        ("fd0 user quota alice@example.org --octets=2G", ""),
+        ("fd0 user disable alice@example.org", "enable lets her in again"),
+        ("fd0 user app add alice@example.org phone", "makes a password and shows it once"),
+        ("fd0 user alias add info@a.org alice@a.org", "mail for the one goes to the other"),
+        ("fd0 user alias add @a.org alice@a.org", "all that nobody else has"),
+        ("fd0 user import FILE", "lines NAME:HASH or NAME<TAB>PASSWORD"),
+        ("fd0 user add bob --users=FILE", "with --digest=REALM by HTTP's Digest too"),
+        ("fd0 user list --users=FILE", "the names")))
+    parser.add_argument("action", choices=ACTIONS, help="what to do; passwd sets another password; alias, app and "
+                                                        "domain are followed by add, list or remove")
+    parser.add_argument("words", nargs="*", metavar="NAME", help="whom or what it is about")
+    parser.add_argument("--accounts", metavar="DSN", help=f"the database: a path, or postgresql://... [{DEFAULT}]; "
+                                                          "add and import make it if there is none")
+    parser.add_argument("--users", metavar="FILE", help="a file of passwords instead; add makes it if there is none")
+    parser.add_argument("--password-stdin", action="store_true", help="read it, one line, from the standard input")
+    parser.add_argument("--digest", metavar="REALM", help="keep what HTTP's Digest needs in this realm: with it, "
+                                                          "who reads the file can log in; empty: no longer")
+    parser.add_argument("--apop", choices=("yes", "no"), help="keep the password itself, as APOP and CRAM-MD5 need: "
+                                                              "who reads the database then has it")
+    parser.add_argument("--scope", metavar="SERVICES", type=_scope,
+                        help=f"only for these of {','.join(SCOPES)}, or all")
+    parser.add_argument("--from", metavar="NETWORKS", type=words, dest="networks",
+                        help="only from these IP networks, as 192.0.2.0/24")
+    parser.add_argument("--expires", metavar="DAY", type=_day, help="from that day on no longer, as 2030-12-31 (it "
+                                                                    "begins in UTC), or never")
+    parser.add_argument("--octets", metavar="SIZE", type=_limit(size),
+                        help="the most that mail may take, as 2G; or none")
+    parser.add_argument("--messages", metavar="NUMBER", type=_limit(number),
+                        help="the most messages that there may be, or none")
+    return parser
 
 
-def _change(options):
-    name = check_name(options.name)
-    if name not in passwords.Passwords(options.users).names():
-        raise KeyError(name)            # before anybody is asked for a password
-    passwords.change(options.users, name, _password(options), options.digest)
-    print(f"{name}: changed in {options.users}")
+def _chosen(parser, options, table, where):
+    """The row of what is to be done; what does not go with it is an error, which repeats no word: it may be a password.
+    """
+    what = options.action
+    if what not in table and where == "--accounts":
+        verb = options.words.pop(0) if options.words else ""
+        what = f"{what} {verb}" if f"{what} {verb}" in table else what
+    action = table.get(what)
+    if action is None:
+        parser.error(f"{what} is followed by add, list or remove" if where == "--accounts"
+                     else f"{what} is nothing for a file of passwords; it has {', '.join(table)}")
+    if not action.least <= len(options.words) <= action.most:
+        parser.error(f"{what} takes {action.takes}, and no password")
+    for name, default in SPECIAL.items():
+        if getattr(options, name) != default and name not in action.options:
+            spelled = {"networks": "from"}.get(name, name)
+            parser.error(f"{what} needs no password" if name in SECRETS and "password_stdin" not in action.options
+                         else f"{what} with {where} takes no --{spelled}")
+    return action
 
 
-def _remove(options):
-    passwords.remove(options.users, options.name)
-    print(f"{options.name}: removed from {options.users}")
-
-
-def _list(options):
-    users = passwords.Passwords(options.users)
-    for name in users.names():
-        realm = users.realm(name)
-        print(name if realm is None else f"{name}  (Digest: {realm})")
-
-
-ACTIONS = {"add": _add, "passwd": _change, "remove": _remove, "list": _list}
-
-
-def _password(options):
-    """The octets of the password, which is never an argument: those are shown to everybody by ps."""
-    if options.password_stdin:
-        line, _, more = sys.stdin.buffer.read(LONGEST_PASSWORD + 2).partition(b"\n")
-        if more:
-            raise NotOurs("the standard input has more than one line")
-        return check_password(line)
-    first = _asked("Password: ")
-    if _asked("Once more: ") != first:
-        raise NotOurs("the two passwords differ; nothing was changed")
-    return first
-
-
-def _asked(prompt):
-    """What a person types at the terminal, which does not show it."""
-    from getpass import GetPassWarning, getpass
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", GetPassWarning)
-        try:
-            return check_password(getpass(prompt).encode())
-        except GetPassWarning:
-            raise NotOurs("there is no terminal to ask at; give --password-stdin") from None
-        except EOFError:
-            raise NotOurs("no password was given; nothing was changed") from None
-        except UnicodeError:            # which would tell an octet of it
-            raise NotOurs("a password is UTF-8") from None
-
-
-def _group():
-    """The group for a new file: the programs', if root makes it and there is one."""
-    if os.geteuid() != 0:
-        return -1
-    try:
-        return grp.getgrnam(GROUP).gr_gid
-    except KeyError:
-        return -1
-
-
-def _near(options):
+def _near(name, names):
     from difflib import get_close_matches
-    near = get_close_matches(options.name, passwords.Passwords(options.users).names(), 1)
+    near = get_close_matches(name, names, 1)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+# -- kinds of values --
+
+
+def _scope(text):
+    found = [] if text == "all" else words(text)
+    for word in found:
+        if word not in SCOPES:
+            raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(SCOPES)}, nor all")
+    return found
+
+
+def _day(text):
+    """Seconds since 1970; 0 for never."""
+    from datetime import UTC, datetime
+    if text == "never":
+        return 0
+    try:
+        return int(datetime.strptime(text, useraccounts.DAY).replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day, as 2030-12-31, nor never") from None
+
+
+def _limit(kind):
+    """The kind of a limit, 0 for none."""
+    def limit(text):
+        try:
+            return 0 if text == "none" else kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{error}, nor none") from None
+    return limit

@@ -1,0 +1,1 @@
+"""Programs that are killed, and meet errors, at every step."""
