@@ -32,10 +32,14 @@ they stay below the root.
 
 Below the paths of --cgi, executable files are run (CGI/1.1, RFC 3875). They find their request in the environment and
 on standard input; what they write to standard error is logged. They are as closed in as httpd: what they shall read
-and write besides is named by --cgi-reads and --cgi-writes. HTTP/2 and HTTP/3 are left to a front end.
+and write besides is named by --cgi-reads and --cgi-writes (git http-backend reads /etc/gitconfig, too). HTTP/2 and HTTP/3 are left to a front
+end.
 
 With --users everybody must log in, or where the file of sites has protect lines, those who ask for the paths named
-there. Without TLS, passwords of --login=basic can be read on the way.
+there. Without TLS, passwords of --login=basic can be read on the way; --login=digest wants users that were added
+for that realm:
+
+    fd0 user add ann --users=/etc/fd0/web.users --digest="Members only"
 
 # THE FILE OF SITES
 
@@ -90,7 +94,7 @@ SERVICE = Service(
     rehearsal=REHEARSAL,
     reads=(sites.MEDIA_TYPES, "--root", "--vhosts", "--users", "--cgi-reads"),
     writes=("--access-log", "--cgi-writes", "--spool"),
-    needs=("exec:--cgi", "network:--calling", "homes:--user-folders"),
+    needs=("exec:--cgi", "exec:--running", "network:--calling", "homes:--user-folders"),
     defaults=(("timeout", "30"), ("processes", "cores")),
     options=(
         Option("root", path, None, "folder whose files are shown"),
@@ -101,7 +105,7 @@ SERVICE = Service(
         Option("cgi-most", size, "1G", "octets of its answer"),
         Option("cgi-reads", paths, None, "files and folders that programs may read, beside the root and /usr"),
         Option("cgi-writes", paths, None, "files and folders that programs may write"),
-        Option("spool", path, None, "folder for request bodies on their way to programs [/tmp]"),
+        Option("spool", path, None, "folder for long request bodies on their way to programs [memory]"),
         Option("users", path, None, "file of those who may log in (fd0 user add NAME --users=FILE)"),
         Option("login", choice("basic", "digest"), "basic", "how they do"),
         Option("upload", size, "4G", "octets of the longest file that a place of the kind dav takes"),

@@ -167,34 +167,42 @@ class SocketTransport(Transport):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
         self.sock = sock
-        self._patience = 0.0            # seconds after which the kernel itself ends a wait of ours (SO_RCVTIMEO)
+        self._blocked = self._woken = False     # in receive(), maybe within a wait of the kernel's; kept from waiting
+        self._patience = 0              # seconds after which the kernel itself ends a wait of ours (SO_RCVTIMEO)
 
     def receive(self, size: int, deadline: float | None) -> bytes:
         """As Transport.receive; long waits are one call of the kernel's, and only their last second is polled."""
-        end = min((one for one in (deadline, self.end) if one is not None), default=None)
-        seconds = 0 if end is None else int(end - time.monotonic())
-        if seconds > 0 and self.sock.gettimeout() is None:
-            if seconds != self._patience:
-                self._set_patience(seconds)
-            try:
+        self._blocked = True            # from here on the end may come nearer
+        try:
+            end = min((one for one in (deadline, self.end) if one is not None), default=None)
+            seconds = 0 if end is None else int(end - time.monotonic())
+            if seconds > 0 and self.sock.gettimeout() is None:
+                if seconds != self._patience:
+                    self._patience = seconds
+                    timeval = seconds.to_bytes(LONG, sys.byteorder) + bytes(LONG)
+                    self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
                 if data := self.sock.recv(size):
                     return data
-            except BlockingIOError:
-                pass                    # the rest of the time is waited for exactly, whatever it is now
-            except OSError as error:
-                raise Reset(error.strerror) from None
+        except BlockingIOError:
+            pass                        # the rest of the time is waited for exactly, whatever it is now
+        except OSError as error:
+            raise Reset(error.strerror) from None
+        finally:
+            self._blocked = False
+            if self._woken:
+                self._woken = False
+                os.set_blocking(self.fileno(), True)
         return super().receive(size, deadline)
 
     def hurry(self, seconds: float) -> None:
-        """As Transport.hurry; what recv(2) has taken already must not be lost, so it is called anew, for less time."""
-        super().hurry(seconds)
-        self._set_patience(max((self.end or 0.0) - time.monotonic(), 0.001))
+        """As Transport.hurry; a wait of the kernel's is not broken off, which might lose what it has just taken.
 
-    def _set_patience(self, seconds: float) -> None:
-        self._patience = seconds
-        whole, rest = int(seconds), int(seconds % 1 * 1_000_000)
-        timeval = whole.to_bytes(LONG, sys.byteorder) + rest.to_bytes(LONG, sys.byteorder)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        Instead the descriptor stops waiting: what has come comes out, or nothing does.
+        """
+        super().hurry(seconds)
+        if self._blocked:
+            self._woken = True
+            os.set_blocking(self.fileno(), False)
 
     def leave(self) -> None:
         """As Transport.leave: what has come can still be read, and then comes the end."""

@@ -5,7 +5,6 @@ from .sites import Site, Sites, read, root_of
 
 GATEWAYS = {"cgi", "scgi", "fastcgi"}
 CALLING = {"scgi", "fastcgi", "proxy"}
-SPOOL = "/tmp"
 STACK = 8 << 20         # for code of others, which may recurse as deep as in a process of its own
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin"}         # of programs, beside what CGI tells them
 
@@ -69,13 +68,15 @@ class Server:
                 self.options.learnt += prepare(place)
             if place.kind == "wsgi":
                 self.options.stack = STACK
+            # what the sandbox then must leave
             if place.kind in CALLING:
-                self.options.calling = True     # what the sandbox then must leave
+                self.options.calling = True
+            if place.kind == "cgi":
+                self.options.running = True
         if any(place.kind in GATEWAYS or place.kind == "wsgi" for place in site.places):
             if self.settings is None:
                 from .scripts import Settings
                 options = self.options
-                options.spool = options.spool or SPOOL
                 self.settings = Settings(options.cgi_time, options.cgi_most, ENVIRONMENT, spool=options.spool)
             site.scripts = self.settings
         if site.users is not None:
@@ -84,6 +85,7 @@ class Server:
     def users(self, path):
         """The passwords of a file, read once for all sites."""
         if path and path not in self.passwords:
+            # loaded now, since below a new root there is nothing to load
             import hashlib  # noqa: F401
             import hmac  # noqa: F401
             import unicodedata  # noqa: F401

@@ -30,14 +30,14 @@ class Settings:
     seconds, patience   how long an answer may take, and how long a script may be silent (None: as long)
     most                octets of an answer
     environment         more variables, for scripts that we start ourselves
-    spool               folder for bodies over PIECE octets
+    spool               folder for bodies over PIECE octets; None: they stay in memory
     authorization       whether scripts see the passwords that clients send
     rlimits             names of the resource module, and their values
     """
 
     __slots__ = ("authorization", "bounds", "environment", "rlimits", "spool")
 
-    def __init__(self, seconds=60.0, most=1 << 30, environment=None, patience=None, spool="/tmp", authorization=False,
+    def __init__(self, seconds=60.0, most=1 << 30, environment=None, patience=None, spool=None, authorization=False,
                  rlimits=None):
         self.bounds = Bounds(seconds, most, patience)
         self.environment, self.spool, self.authorization = environment or {}, spool, authorization
@@ -176,12 +176,12 @@ class Body:
 
 
 def collected(exchange, spool):
-    """The Body of a request: in memory if it is small, else in a file of `spool` that has no name."""
+    """The Body of a request: in memory, or if it is long and there is a `spool`, in a file there that has no name."""
     file, fields = io.BytesIO(), exchange.request.fields
     present = any(fields.get(name) is not None for name in ("content-length", "transfer-encoding"))
     try:
         while present and (data := exchange.body.read(PIECE)):
-            if isinstance(file, io.BytesIO) and file.tell() + len(data) > PIECE:
+            if spool and isinstance(file, io.BytesIO) and file.tell() + len(data) > PIECE:
                 file = moved(file, spool)
             file.write(data)
         size = file.tell()
@@ -213,7 +213,8 @@ def variables(exchange, script_name, path_info, root, settings, body, script="")
             request.method, request.version, request.fields.items(), script_name=script_name, path_info=path_info,
             query=exchange.query, server_name=name or bracketed(local.host) or "localhost",
             server_port=local.port or port or (443 if stream.secure else 80),
-            remote_addr=without_zone(exchange.client) or LOCAL, remote_port=peer.port,
+            remote_addr=without_zone(exchange.client) or LOCAL,
+            remote_port=peer.port if exchange.client == peer.host else 0,
             server_addr=without_zone(local.host), software=SOFTWARE, path_translated=root + path_info,
             length=body.size if body.present else None, user=exchange.user, auth_type=exchange.auth_type,
             https=stream.secure, root=root, script=script,

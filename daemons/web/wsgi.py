@@ -22,7 +22,6 @@ from daemons.wire.numbers import number
 
 from . import scripts
 
-SPOOL = "/tmp"
 OBJECT = "application"          # where the line names none
 LONGEST_LINE = 4096             # characters of a line for the log
 # neither the connection nor the server is an application's to speak of; those who try mean no harm
@@ -37,7 +36,7 @@ def answer(exchange, site, place):
     body = exchange.body
     whole = None
     if body.length is None and body.pending():          # applications believe CONTENT_LENGTH and nothing else
-        whole = scripts.collected(exchange, exchange.settings.spool or SPOOL)
+        whole = scripts.collected(exchange, exchange.settings.spool)
     try:
         errors = Errors(exchange, place.rest.split()[0])
         run(exchange, place.made, environment(exchange, place, whole, errors))
