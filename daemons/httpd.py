@@ -32,8 +32,8 @@ they stay below the root.
 
 Below the paths of --cgi, executable files are run (CGI/1.1, RFC 3875). They find their request in the environment and
 on standard input; what they write to standard error is logged. They are as closed in as httpd: what they shall read
-and write besides is named by --cgi-reads and --cgi-writes (git http-backend reads /etc/gitconfig, too). HTTP/2 and HTTP/3 are left to a front
-end.
+and write besides is named by --cgi-reads and --cgi-writes (git http-backend reads /etc/gitconfig, too). HTTP/2 and
+HTTP/3 are left to a front end.
 
 With --users everybody must log in, or where the file of sites has protect lines, those who ask for the paths named
 there. Without TLS, passwords of --login=basic can be read on the way; --login=digest wants users that were added
