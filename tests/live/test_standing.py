@@ -173,6 +173,7 @@ def test_servers_leave_when_idle_and_come_back_when_called():
         stays = stack.enter_context(ByHand(Service(command("stays"), wait=WAIT)))
         assert clients.converse(stays.address, b"hello") == b"hello"
         anew = stack.enter_context(ByHand(Service(command("anew"), wait=WAIT)))
+        logs["anew"].wait_for(r"\bstart ")
         os.kill(anew.pid, signal.SIGHUP)
         logs["anew"].wait_for(r"\bstart ", count=2)
         talks = stack.enter_context(Xinetd(Service(command("talks"), wait=WAIT)))
