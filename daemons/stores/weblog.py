@@ -18,14 +18,14 @@ class WebLog:
     """Appends lines; raises OSError when made where it cannot be opened."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        self.path, self.fd = path, -1
         self.fd = self._open()
         self._next_look = time.monotonic() + LOOK
         self._seconds, self._offset = -1, 0
         self._torn = False              # the last line is not whole
 
     def __del__(self) -> None:
-        if hasattr(self, "fd"):
+        if self.fd >= 0:
             os.close(self.fd)
 
     def write(self, line: str) -> None:

@@ -110,13 +110,18 @@ class Root:
     """A folder whose files are shown; raises OSError when it cannot be opened."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        self.path, self.fd = path, -1
         self.fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._next_look = time.monotonic() + LOOK
 
-    def __del__(self) -> None:
-        if hasattr(self, "fd"):
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self.fd >= 0:
             os.close(self.fd)
+            self.fd = -1
+
+    def __del__(self) -> None:
+        self.close()
 
     def find(self, segments: Iterable[bytes], hidden: bool = False) -> Found:
         """What a path's segments lead to; raises Missing and Hidden.  `hidden`: names with a dot in front, too."""

@@ -281,7 +281,7 @@ def test_no_names_lead_out(tmp_path_factory, names):
     except (Hidden, Missing, IsADirectoryError):
         assert names
     finally:
-        os.close(root.fd)
+        root.close()
     assert os.listdir(path) == ["www"]
 
 
@@ -408,7 +408,7 @@ def small(tmp_path):
         pytest.skip(f"no disk of our own: {done.stderr.strip()}")
     root = Root(str(path))
     yield root
-    os.close(root.fd)
+    root.close()
     subprocess.run(["umount", path], check=True)
 
 
@@ -440,7 +440,7 @@ def test_another_file_system(small, tmp_path):
     assert error.value.errno == errno.EBUSY
     copy(root, "small", "b")
     copy(root, "a", "small/a")
-    os.close(root.fd)
+    root.close()
     assert tree(small) == {"x": b"2", "a": b"1"}
 
 
