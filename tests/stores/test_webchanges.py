@@ -25,7 +25,7 @@ def root(tmp_path):
     (tmp_path / "www").mkdir()
     made = Root(str(tmp_path / "www"))
     yield made
-    os.close(made.fd)
+    made.close()
 
 
 def spot(root, path):
