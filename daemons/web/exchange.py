@@ -45,13 +45,14 @@ class Exchange:
     always              fields that go with every reply
     received            octets of the request's head
     status, sent        of the reply: its code (0: none yet), and octets after the head
+    word                how the connection ended, if this was the last of its exchanges
     last                nothing more will be read on this connection
     error_page          returns (media type, body) of an error's page, or None for our own
     """
 
     request, target, body = None, None, NOTHING
     host, user, auth_type = ("", None), "", ""
-    always, error_page = (), None
+    always, error_page, word = (), None, "done"
     status = sent = received = 0
     _began = _chunked = False
     _left = None

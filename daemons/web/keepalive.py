@@ -40,7 +40,7 @@ def serve(stream, options, handle, written=None):
             if written is not None and exchange.status:
                 written(exchange)
         if exchange.last or stream.leaving:
-            return "done"
+            return exchange.word
         left -= 1
         if not stream.spoken_to(options.keep_alive):
             return "done" if stream.ended else "idle"
@@ -68,6 +68,7 @@ def _one(exchange, handle, patience):
         begun = exchange.request is not None or exchange.stream.pending()
         if type(end) is not Late or exchange.began or not begun:
             raise
+        exchange.word = end.reason
         exchange.refused(Refused(408, "a request that took too long", final=True))
 
 

@@ -24,8 +24,10 @@ def codecs():
         module = importlib.import_module(sources.module(path))
         for name, function in vars(module).items():
             if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_"):
-                kinds = [_kind(one) for one in inspect.signature(function).parameters.values()
-                         if one.default is one.empty]
+                wanted = [one for one in inspect.signature(function).parameters.values() if one.default is one.empty]
+                if any(one.kind is one.KEYWORD_ONLY for one in wanted):
+                    continue            # it makes something of values
+                kinds = [_kind(one) for one in wanted]
                 if kinds and all(kind in KINDS for kind in kinds) and kinds[0] in ("bytes", "str", "str | bytes"):
                     label = f"{module.__name__.removeprefix('daemons.')}.{name}"
                     found[label] = function, st.tuples(*(KINDS[kind] for kind in kinds))
