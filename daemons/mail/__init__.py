@@ -1,1 +1,0 @@
-"""What programs for mail share: who a recipient is, what becomes of a message, who may log in."""
