@@ -96,7 +96,8 @@ def test_a_codec_takes_anything_or_refuses_it(codec):
 
 
 # what is made there of values has been read elsewhere, and their own tests spoil it
-PAGES = {"daemons/wire/errorpage.py", "daemons/wire/httpstatus.py", "daemons/wire/methodpage.py"}
+PAGES = {"daemons/wire/errorpage.py", "daemons/wire/httpstatus.py", "daemons/wire/methodpage.py",
+         "daemons/wire/tracefields.py"}
 
 
 @pytest.mark.parametrize("path", sorted({*sources.files("daemons/wire")} - PAGES))

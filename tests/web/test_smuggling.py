@@ -469,7 +469,7 @@ def test_a_slow_body_is_not_waited_for_for_ever(piece):
         ours.sendall(posted(b"") if piece != b"x" else request("POST", "/", "Content-Length: 60000"))
         heard = heard_until_it_ends(ours, piece, seconds=5)
     thread.join(SECONDS)
-    assert replies(heard)[-1].status == 408 and reasons == ["done"]
+    assert replies(heard)[-1].status == 408 and reasons == ["late"]
 
 
 # -- what is written is what was meant --
