@@ -36,6 +36,10 @@ ALSO = {
     # how an HTTP conversation is held, and files as it has them
     "httpd": ("daemons.web", *(f"daemons.web.{name}" for name in ("body", "exchange", "files", "keepalive", "places",
                                                                   "sites"))),
+    # what is known of a client and shared by all; SQLite and what else costs time only where there are accounts
+    "smtpd": ("_struct", "fcntl", "struct", "daemons.mail",
+              *(f"daemons.mail.{name}" for name in ("roles", "server", "session"))),
+    "pop3d": ("daemons.mail", "daemons.mail.popmessages", "fcntl"),     # its commands, and the lock of a maildrop
     "qotd": ("_random",),                                               # which quote
     # the same conversation, a parser, and the methods that there are: a wrong one is to be known at the start
     "xmlrpcd": ("daemons.kernel.undercgi", "daemons.web", "pyexpat", "pyexpat.errors", "pyexpat.model",

@@ -47,11 +47,12 @@ def imports(path):
 
 
 def family(path):
-    """The files of daemons/web that a program stands on, itself or through another of them."""
+    """The files of daemons/web and daemons/mail that a program stands on, itself or through another of them."""
     found, todo = set(), {path}
     while todo:
         names = set().union(*(imports(one) for one in todo))
-        todo = {f"{name.replace('.', '/')}.py" for name in names if name.startswith("daemons.web.")} - found
+        todo = {f"{name.replace('.', '/')}.py" for name in names
+                if name.startswith(("daemons.web.", "daemons.mail."))} - found
         found |= todo
     return found
 

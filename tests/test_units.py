@@ -14,7 +14,7 @@ from tests.sources import ROOT
 READS, WRITES = 0.5, 1.0        # the most for a program that only reads, and for one that writes
 # what each has now; ten times exposure, as systemd-analyze security counts it
 EXPOSURE = {"chargend": 0.2, "daytimed": 0.2, "discardd": 0.2, "echod": 0.2, "qotd": 0.2, "timed": 0.2,
-            "httpd": 0.2, "xmlrpcd": 0.2,
+            "httpd": 0.2, "xmlrpcd": 0.2, "smtpd": 0.2, "pop3d": 0.2,
             "fingerd": 0.4,     # sees whose files are in homes, so no user namespace
             "identd": 0.4}      # the same; it asks the kernel by a socket that systemd opened
 UNITS = [(service, name) for service in programs.launched() for name in describe.files(service)

@@ -35,6 +35,8 @@ TRY = {                 # what to type for the services whose protocol waits for
     "httpd": ("curl http://{url}/", ""),
     "xmlrpcd": ("""curl --json '{{"jsonrpc": "2.0", "id": 1, "method": "fd0.load"}}' http://{url}/""", ""),
     "fingerd": ("echo root | nc {at}", ""),
+    "pop3d": ("printf 'CAPA\\r\\nQUIT\\r\\n' | nc {at}", ""),
+    "smtpd": ("printf 'EHLO me\\r\\nQUIT\\r\\n' | nc {at}", ""),
     "identd": ("echo 1,2 | nc -N {at}", ""),
 }
 

@@ -37,6 +37,8 @@ EXCHANGES = {
     ("fingerd", "stream"): (b"no-such-user\r\n", rb".+\r\n"),
     ("httpd", "stream"): (b"HEAD / HTTP/1.0\r\n\r\n", rb"HTTP/1\.1 200 OK\r\n"),
     ("xmlrpcd", "stream"): (b"HEAD / HTTP/1.0\r\n\r\n", rb"HTTP/1\.1 200 OK\r\n"),
+    ("pop3d", "stream"): (b"QUIT\r\n", rb"\+OK POP3 ready\r\n\+OK bye\r\n\Z"),
+    ("smtpd", "stream"): (b"QUIT\r\n", rb"220 \S+ ESMTP\r\n221 2\.0\.0 .+\r\n\Z"),
     ("identd", "stream"): (b"1, 2\r\n", rb"1 ?, ?2 ?: ?ERROR ?: ?[A-Z-]+\r\n\Z"),
 }
 

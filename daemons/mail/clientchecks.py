@@ -1,0 +1,48 @@
+"""What a stranger who brings mail must be like, as far as options ask for it: name, greeting, patience."""
+
+from daemons.wire.mailaddresses import place
+from daemons.wire.smtpreplies import Refused
+
+
+def check_client(session):
+    """Raise Refused for a stranger who is not what options ask for."""
+    if is_stranger(session):
+        if session.options.check_helo:
+            check_helo(session, session.helo)
+        if session.options.client_names:
+            check_name(session)
+
+
+def check_helo(session, name):
+    """Raise Refused for a name that is none, or ours: a mail server knows what it is called (RFC 5321, 4.1.1.1)."""
+    try:
+        known = place(name.encode("ascii"))
+    except ValueError:
+        raise Refused(550, "5.7.1", "that is neither a domain nor an address literal") from None
+    if known == session.server.hostname.lower():
+        raise Refused(550, "5.7.1", "that is our own name")
+    if not known.startswith("[") and "." not in known:
+        raise Refused(550, "5.7.1", "that is no whole domain")
+
+
+def check_name(session):
+    """Raise Refused for a client whose address has no name that leads back to it (RFC 7372, 3.3)."""
+    from daemons.kernel.dial import name_of
+    session.name = session.name or name_of(session.stream.peer.host) or ""
+    if not session.name:
+        raise Refused(450, "4.7.25", "your address has no name that leads back to it")
+
+
+def check_greylist(session, rcpt):
+    """Raise Refused for a stranger's mail that is to come again; raises Unavailable, and OSError."""
+    if not is_stranger(session):
+        return
+    sender = session.transaction.mail.sender
+    if not session.server.greylist().passes(session.stream.peer.host, str(sender or ""), str(rcpt.mailbox),
+                                            session.stream.time()):
+        raise Refused(450, "4.7.1", "greylisted; try again in some minutes")
+
+
+def is_stranger(session):
+    """Is this somebody whom checks are for?  Not one who is on this machine, has logged in or is named."""
+    return bool(session.stream.peer.host) and not (session.role.lmtp or session.role.submission or session.may_relay)

@@ -1,0 +1,124 @@
+"""Mail servers: which hosts take the mail of a domain, in the order in which to try them (RFC 5321, 5; RFC 7505).
+
+Names are looked up by dnspython, which asks the machine's resolvers, or the one that it is told.  What is not there
+and what could not be asked are two things: the first bounces a mail, the second never does.
+"""
+
+import os
+import sys
+
+from daemons.kernel import dial
+from daemons.kernel.ends import End
+
+PREFIX = "smtp://"              # of destinations that are relays; no domain looks like that
+MOST = 12                       # addresses that are tried for one mail
+LIFETIME = 20.0                 # seconds for one question, with all its repetitions
+
+
+class NoServer(Exception):
+    """Nobody takes mail for this domain; the text is a reply.  `temporary`: nobody can tell now."""
+
+    def __init__(self, text, temporary=False):
+        super().__init__(text)
+        self.temporary = temporary
+
+
+class MailServers:
+    """Asks for servers; `hostname` is our own name, `port` where others listen, `resolver` a (host, port) or None."""
+
+    def __init__(self, hostname, port=25, resolver=None):
+        self.hostname, self.port = hostname.lower(), port
+        self._resolver = _resolver(resolver)
+        self._asked = resolver is not None
+
+    def of_domain(self, domain):
+        """[(name, address, port)] for a domain or an address literal; raises NoServer."""
+        if domain.startswith("["):
+            return [(domain, domain[1:-1].removeprefix("IPv6:"), self.port)]
+        if not domain:
+            raise NoServer("550 5.1.3 an address without a domain")
+        names = self._exchangers(domain)
+        found, doubtful = [], None
+        for name in names or [domain]:
+            try:
+                found += [(name, address, self.port) for address in self._addresses(name)]
+            except NoServer as error:
+                doubtful = error if error.temporary or doubtful is None else doubtful
+        if not found:
+            if doubtful is not None and doubtful.temporary:
+                raise doubtful
+            raise NoServer("550 5.4.4 its mail servers have no address" if names else "550 5.1.2 no such domain")
+        return found[:MOST]
+
+    def of_relay(self, relay):
+        """As of_domain, for a relay of ours: whatever is wrong with its name is temporary."""
+        port = relay.port or self.port
+        try:
+            if self._asked and not _is_address(relay.host):
+                return [(relay.host, address, port) for address in self._addresses(relay.host)]
+            return [(relay.host, where[0], port) for _, where in dial.addresses_of(relay.host, port)]
+        except (NoServer, End) as error:
+            raise NoServer(f"451 4.4.4 the relay {relay.host} cannot be found: {error}", temporary=True) from None
+
+    def _exchangers(self, domain):
+        """The names of MX records, the preferred first and equals by chance; [] where there is none."""
+        rows = [(one.preference, os.urandom(8), str(one.exchange).rstrip(".").lower()) for one in
+                self._ask(domain, "MX")]
+        if [name for _, _, name in rows] == [""]:
+            raise NoServer("556 5.1.10 the domain takes no mail (null MX)")         # RFC 7505, 4.2
+        rows.sort()
+        ours = [preference for preference, _, name in rows if name == self.hostname]
+        before = [name for preference, _, name in rows if name and (not ours or preference < min(ours))]
+        if rows and not before:         # RFC 5321, 5.1: those not better than ourselves would give it back to us
+            raise NoServer("554 5.4.6 the mail loops back to this server" if ours else
+                           "550 5.4.4 its mail servers have no name")
+        return before
+
+    def _addresses(self, name):
+        """IPv6 and IPv4 in turn, so that the lack of one does not use up all attempts."""
+        six, four, doubtful = [], [], None
+        for kind, rows in (("AAAA", six), ("A", four)):
+            try:
+                rows += [one.address for one in self._ask(name, kind)]
+            except NoServer as error:
+                doubtful = error
+        if not six and not four:
+            raise doubtful or NoServer(f"550 5.4.4 {name} has no address")
+        pairs = [pair for both in zip(six, four, strict=False) for pair in both]
+        return pairs + six[len(four):] + four[len(six):]
+
+    def _ask(self, name, kind):
+        """The records, [] where there are none; raises NoServer."""
+        import dns.exception
+        import dns.name
+        import dns.resolver
+        try:
+            return list(self._resolver.resolve(dns.name.from_text(name), kind, search=False, raise_on_no_answer=False))
+        except dns.resolver.NXDOMAIN:
+            raise NoServer("550 5.1.2 no such domain") from None
+        except (dns.name.LabelTooLong, dns.name.EmptyLabel, dns.name.NameTooLong):
+            raise NoServer("550 5.1.2 not a domain name") from None
+        except (dns.exception.DNSException, OSError) as error:
+            raise NoServer(f"451 4.4.3 {name} cannot be looked up: {error}", temporary=True) from None
+
+
+def _resolver(where):
+    if sys.flags.no_site:               # installed programs start without the folder of others' modules
+        import site
+        site.main()
+    try:
+        import dns.resolver  # 150 ms: once, in the process that forks the others
+    except ModuleNotFoundError:
+        raise ValueError("dnspython is not installed, which finds mail servers (python3-dnspython)") from None
+    try:
+        made = dns.resolver.Resolver(configure=where is None)
+    except dns.resolver.NoResolverConfiguration as error:
+        raise ValueError(f"no resolver is known: {error}; say --resolver=ADDRESS") from None
+    if where is not None:
+        made.nameservers, made.port = [where[0]], where[1]
+    made.lifetime = LIFETIME
+    return made
+
+
+def _is_address(host):
+    return ":" in host or host.replace(".", "").isdigit()

@@ -1,0 +1,73 @@
+"""Recipients: where the mail for an address goes, and for whom it may go elsewhere.
+
+A mail for an address here goes to mailboxes, and to addresses elsewhere where an alias leads there.  For any other
+address it is passed on for those alone who have logged in or whose network was named.  What an address is depends on
+its domain and on nothing within its local part: a%b@here, "a@b"@here and b!a@here are names in `here` that nobody has.
+"""
+
+from daemons.wire.smtpreplies import Refused
+
+ROUTES = "%!@:"                 # signs by which a local part has been taken for another address
+
+
+class Recipient:
+    """One that was accepted: the RCPT, the mailboxes here, and the addresses elsewhere (in wire form)."""
+
+    __slots__ = ("elsewhere", "mailboxes", "rcpt")
+
+    def __init__(self, rcpt, mailboxes, elsewhere):
+        self.rcpt, self.mailboxes, self.elsewhere = rcpt, mailboxes, elsewhere
+
+    @property
+    def is_alias(self):
+        """Does mail for an address here go elsewhere?"""
+        return self.elsewhere != [str(self.rcpt.mailbox)]
+
+
+def recipient(server, rcpt, may_relay, size=None):
+    """The Recipient of a RCPT for a mail of `size` octets, if known; raises Refused, and Unavailable."""
+    mailbox = rcpt.mailbox
+    if not mailbox.domain:
+        return _here(server, rcpt, _postmaster(server), size)
+    if not mailbox.is_literal and server.accounts().is_local_domain(mailbox.domain):
+        return _here(server, rcpt, f"{mailbox.local}@{mailbox.domain}", size)
+    if not may_relay:
+        raise Refused(550, "5.7.1", "no mail for that domain is taken here")
+    return Recipient(rcpt, [], [str(mailbox)])
+
+
+def _here(server, rcpt, address, size):
+    from daemons.stores.accountroutes import TooMany
+    from daemons.wire.mailaddresses import mailbox as read
+    accounts = server.accounts()
+    if any(sign in rcpt.mailbox.local for sign in ROUTES) and accounts.mailbox_of(address) is None:
+        raise Refused(550, "5.1.1", "no such mailbox here")
+    try:
+        finals = accounts.resolve(address)
+    except TooMany:
+        raise Refused(550, "5.4.6", "that address leads in circles, or to too many") from None
+    mailboxes, elsewhere = {}, []
+    for final in finals:
+        domain = final.rpartition("@")[2]
+        if not accounts.is_local_domain(domain):
+            elsewhere.append(final)
+        elif (found := accounts.mailbox_of(final)) is not None and found.folder:
+            mailboxes[found.user] = found
+    if not mailboxes and not elsewhere:
+        raise Refused(550, "5.1.1", "no such mailbox here")
+    for one in mailboxes.values():
+        server.check_room(one, size or 0)
+    return Recipient(rcpt, list(mailboxes.values()), [str(read(one)) for one in elsewhere])
+
+
+def _postmaster(server):
+    """Whose mail <postmaster> is, which needs no domain (RFC 5321, 4.5.1): our own name's, or that of a domain here.
+
+    The domains that our name is in come before others.
+    """
+    accounts = server.accounts()
+    domains = sorted(accounts.list_domains(), key=lambda domain: not server.hostname.endswith(f".{domain}"))
+    for domain in (server.hostname, *domains):
+        if accounts.resolve(f"postmaster@{domain}"):
+            return f"postmaster@{domain}"
+    return f"postmaster@{server.hostname}"

@@ -1,0 +1,89 @@
+"""What all conversations of a mail server share: accounts, the folder of mailboxes, the queue."""
+
+import os
+
+from daemons.stores.mailusers import SERVERS
+from daemons.stores.sqlstore import Unavailable
+from daemons.wire.smtpreplies import Refused
+
+
+class Server:
+    """Made once, before the first conversation; what is not there yet is looked for again when somebody needs it."""
+
+    def __init__(self, options):
+        self.options = options
+        self.hostname = options.hostname or os.uname().nodename
+        self._accounts = self._queue = self._greylist = None
+        # what the sandbox then must leave
+        databases = options.accounts, options.greylist or ""
+        options.calling = options.client_names or any(dsn.startswith(SERVERS) for dsn in databases)
+        if options.greylist:
+            self.greylist()
+        if not options.accounts.startswith(SERVERS) and not os.path.exists(options.accounts.removeprefix("sqlite:")):
+            return                      # it is looked for again with each recipient, and clients are told then
+        try:
+            self.accounts()
+        except Unavailable:
+            return
+        from daemons.stores import maildelivery, maildir, queuewriter  # noqa: F401     # once, and not in each child
+
+    def accounts(self):
+        """The accounts; raises Unavailable."""
+        if self._accounts is None:
+            from daemons.stores import accounts
+            try:
+                self._accounts = accounts.open(self.options.accounts, self.options.separator)
+            except Unavailable:
+                raise
+            except (OSError, ValueError) as error:
+                raise Unavailable(str(error)) from None
+        return self._accounts
+
+    def folder(self, box):
+        """The inbox of a mailbox."""
+        from daemons.stores.maildir import Folder
+        return Folder(self._path(box), self._quota(box))
+
+    def check_room(self, box, size):
+        """Raise Refused if a mail of so many octets is too much for a mailbox."""
+        try:
+            is_over = self._quota(box).over(size)
+        except FileNotFoundError:       # nothing has come there yet
+            is_over = bool(box.octets and size > box.octets)
+        if is_over:
+            raise over_quota(box, size)
+
+    def has_queue(self):
+        """Is there a queue?"""
+        return os.path.isdir(f"{self.options.queue}/mail")
+
+    def queue(self):
+        """The queue's writer; raises OSError where there is no queue."""
+        if self._queue is None:
+            from daemons.stores import queuefolder
+            from daemons.stores.queuewriter import QueueWriter
+            if not self.has_queue():
+                queuefolder.make(self.options.queue)
+            self._queue = QueueWriter(self.options.queue)
+        return self._queue
+
+    def greylist(self):
+        """The greylist; raises OSError, ValueError, Unavailable."""
+        if self._greylist is None:
+            from daemons.stores.greylist import Greylist
+            self._greylist = Greylist(self.options.greylist, self.options.greylist_delay)
+        return self._greylist
+
+    def _path(self, box):
+        return f"{self.options.mail}/{box.folder}"
+
+    def _quota(self, box):
+        from daemons.stores.maildirquota import Quota
+        return Quota(self._path(box), box.octets or 0, box.messages or 0)
+
+
+def over_quota(box, size):
+    """What is said for a mailbox that has no room: for ever, if the mail alone is too much for it."""
+    if box.octets and size > box.octets:
+        return Refused(552, "5.2.2", "the mail is larger than the mailbox may be")
+    return Refused(452, "4.2.2", "the mailbox is full")

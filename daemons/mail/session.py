@@ -1,0 +1,90 @@
+"""What is known of a client of a mail server while it is there, and how it is answered."""
+
+from daemons.wire import smtplines, smtpreplies
+
+from .roles import role_of
+
+SOFT, TARPIT = 10, 0.5          # errors from which on a refusal is slow, and by how many seconds
+OFFERED = ("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN")
+
+
+class Session:
+    """A client, what it has told about itself, and the mail that it is about to send."""
+
+    def __init__(self, stream, options, server):
+        self.stream, self.options, self.server = stream, options, server
+        self.role = role_of(options.role, stream.local)
+        self.helo, self.extended, self.user, self.name = "", False, "", ""
+        self.transaction = None
+        self.errors = self.junk = self.failed_logins = self.mails = 0
+        self.end = "quit"
+        self.limit = smtplines.LONGEST_AUTH if self.role.submission else smtplines.LONGEST
+        self._remembered = b"", set()
+
+    def say(self, code, enhanced, *texts):
+        """One reply."""
+        self.stream.send(smtpreplies.build(code, enhanced, *texts))
+
+    def refuse(self, code, enhanced, text, verb=""):
+        """A reply that says no: many of them, and they come slowly."""
+        self.errors += 1
+        self.stream.log("refused-mail", command=verb, reply=f"{code} {enhanced} {text}")
+        if self.errors > SOFT:
+            self.stream.pause(TARPIT)
+        self.say(code, enhanced, text)
+
+    @property
+    def id(self):
+        """The name of the mail that is about to be kept."""
+        return f"{self.stream.session}-{self.mails}"
+
+    @property
+    def offered(self):
+        """Keywords of our answer to EHLO; none after HELO."""
+        login = ("AUTH",) if self.role.submission else ()
+        return (*OFFERED, *login) if self.extended else ()
+
+    @property
+    def may_relay(self):
+        """May it send mail elsewhere?  Nobody is by being at a socket of this machine."""
+        if self.role.lmtp:
+            return False
+        if self.user:
+            return True
+        if not self.options.relay_from or not self.stream.peer.host:
+            return False
+        from daemons.kernel.access import denied
+        return denied(self.stream.peer, self.options.relay_from, None) is None
+
+    def check_client(self):
+        """Raise Refused for a stranger who is not as options want it."""
+        if self.options.check_helo or self.options.client_names:
+            from . import clientchecks
+            clientchecks.check_client(self)
+
+    def check_recipient(self, rcpt):
+        """Raise Refused for a mail that is to come again; raises Unavailable."""
+        if self.options.greylist:
+            from . import clientchecks
+            clientchecks.check_greylist(self, rcpt)
+
+    def protocol(self, utf8):
+        """How a mail came (RFC 3848)."""
+        from daemons.wire.tracefields import protocol
+        return protocol(lmtp=self.role.lmtp, extended=self.extended, tls=self.stream.secure, login=bool(self.user),
+                        utf8=utf8)
+
+    def reset(self):
+        """Forget the mail that was begun."""
+        if self.transaction is not None:
+            self.transaction.close()
+            self.transaction = None
+
+    def remember(self, letter, users):
+        """These have this letter, although its sender is told that it failed."""
+        self._remembered = letter.digest(), users
+
+    def repeated(self, letter):
+        """Who has this letter from the last attempt."""
+        digest, users = self._remembered
+        return users if users and digest == letter.digest() else set()
