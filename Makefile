@@ -55,7 +55,7 @@ $(VENV)/ready: $(VENV)/bin/python setup.cfg
 	@touch $@
 
 $(VENV)/dev: $(VENV)/ready
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check bottle pytest pytest-xdist tox hypothesis cryptography 'psycopg[binary]' pyOpenSSL ruff mypy websockets 'setuptools>=70.1'
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check aiosmtpd bottle dnspython pytest pytest-xdist tox hypothesis cryptography 'psycopg[binary]' pyOpenSSL ruff mypy websockets 'setuptools>=70.1'
 	@touch $@
 
 launchers:      ## Install the launchers and clients that the live tests start (Debian packages).

@@ -311,6 +311,10 @@ def prepare(program: "Program", kind: str) -> None:
             program.limits.join()
             program.limits.spare = LimitsFile() if kind == "listener" else None
     except (Unusable, OSError) as error:
+        if path is None and not together:       # nobody asked for limits: failed logins then wait as long as they may
+            log.event("warning", text=f"failed logins cannot be counted: {error}")
+            program.table = None
+            return
         from .options import Misuse
         raise Misuse(f"limits: {error}") from None
 

@@ -25,4 +25,6 @@ check() {
 }
 
 fetch openbsd-inetd usr/sbin/inetd
+# Postfix's clients and sink, whose package excludes every other mail server
+fetch postfix usr/sbin/smtp-sink
 check openbsd-inetd/usr/sbin/inetd
