@@ -13,7 +13,7 @@ ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 # all directories that an installation has, and where is noted which of them it made
 PLACES   = $(LIBRARY) $(SHARE) $(PREFIX)/bin $(UNITDIR) $(PREFIX)/lib/sysusers.d $(PREFIX)/lib/tmpfiles.d $(SYSCONFDIR) \
-           $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR)
+           $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man7 $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR)
 MADE     = $(SHARE)/directories
 INSTALL ?= install
 COPY     = tar -cf - --exclude=__pycache__
@@ -55,7 +55,7 @@ $(VENV)/ready: $(VENV)/bin/python setup.cfg
 	@touch $@
 
 $(VENV)/dev: $(VENV)/ready
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check aiosmtpd bottle dnspython pytest pytest-xdist tox hypothesis cryptography 'psycopg[binary]' pyOpenSSL ruff mypy websockets 'setuptools>=70.1'
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check aiosmtpd bottle dkimpy dnspython pynacl pyspf pytest pytest-xdist tox hypothesis cryptography 'psycopg[binary]' pyOpenSSL ruff mypy websockets 'setuptools>=70.1'
 	@touch $@
 
 launchers:      ## Install the launchers and clients that the live tests start (Debian packages).
@@ -88,7 +88,7 @@ place:
 	mv $(DESTDIR)$(SHARE)/systemd/* $(DESTDIR)$(UNITDIR) && rmdir $(DESTDIR)$(SHARE)/systemd
 	chmod -R u=rwX,go=rX $(DESTDIR)$(SHARE) $(DESTDIR)$(UNITDIR)/fd0-*
 	$(FD0) manual --to=$(DESTDIR)$(MANDIR) --library=$(LIBRARY) >/dev/null
-	chmod 644 $(DESTDIR)$(MANDIR)/man1/fd0.1 $(DESTDIR)$(MANDIR)/man5/fd0.conf.5 $(DESTDIR)$(MANDIR)/man8/fd0-*.8
+	chmod 644 $(DESTDIR)$(MANDIR)/man1/fd0.1 $(DESTDIR)$(MANDIR)/man5/fd0.conf.5 $(DESTDIR)$(MANDIR)/man7/fd0-mail.7 $(DESTDIR)$(MANDIR)/man8/fd0-*.8
 	umask 022 && $(FD0) completion bash > $(DESTDIR)$(BASHDIR)/fd0
 	umask 022 && $(FD0) completion zsh > $(DESTDIR)$(ZSHDIR)/_fd0
 	umask 022 && $(FD0) completion fish > $(DESTDIR)$(FISHDIR)/fd0.fish
@@ -103,7 +103,7 @@ endif
 	rm -rf $(DESTDIR)$(LIBRARY) $(DESTDIR)$(PREFIX)/bin/fd0 $(DESTDIR)$(SHARE)/xinetd.d
 	rm -f $(DESTDIR)$(UNITDIR)/fd0-*.socket $(DESTDIR)$(UNITDIR)/fd0-*.service
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/fd0.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/fd0.conf
-	rm -f $(DESTDIR)$(MANDIR)/man1/fd0.1 $(DESTDIR)$(MANDIR)/man5/fd0.conf.5 $(DESTDIR)$(MANDIR)/man8/fd0-*.8
+	rm -f $(DESTDIR)$(MANDIR)/man1/fd0.1 $(DESTDIR)$(MANDIR)/man5/fd0.conf.5 $(DESTDIR)$(MANDIR)/man7/fd0-mail.7 $(DESTDIR)$(MANDIR)/man8/fd0-*.8
 	rm -f $(DESTDIR)$(BASHDIR)/fd0 $(DESTDIR)$(ZSHDIR)/_fd0 $(DESTDIR)$(FISHDIR)/fd0.fish
 	! cmp -s packaging/common.conf $(DESTDIR)$(SYSCONFDIR)/common.conf || rm $(DESTDIR)$(SYSCONFDIR)/common.conf
 	[ ! -e $(DESTDIR)$(MADE) ] || { made=$$(cat $(DESTDIR)$(MADE)) && rm $(DESTDIR)$(MADE) && \

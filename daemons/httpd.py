@@ -35,9 +35,10 @@ on standard input; what they write to standard error is logged. They are as clos
 and write besides is named by --cgi-reads and --cgi-writes (git http-backend reads /etc/gitconfig, too). HTTP/2 and
 HTTP/3 are left to a front end.
 
-With --users everybody must log in, or where the file of sites has protect lines, those who ask for the paths named
-there. Without TLS, passwords of --login=basic can be read on the way; --login=digest wants users that were added
-for that realm:
+With --users or --accounts everybody must log in, or where the file of sites has protect lines, those who ask for the
+paths named there. Accounts are those of mail and all else (fd0 user add NAME@DOMAIN), as far as their scope has http.
+Without TLS, passwords of --login=basic can be read on the way; --login=digest wants users that were added for that
+realm:
 
     fd0 user add ann --users=/etc/fd0/web.users --digest="Members only"
 
@@ -93,7 +94,7 @@ SERVICE = Service(
     about="Show files and run scripts over HTTP.", busy=BUSY, protocol="http", logins=True,
     rehearsal=REHEARSAL,
     reads=(sites.MEDIA_TYPES, "--root", "--vhosts", "--users", "--cgi-reads"),
-    writes=("--access-log", "--cgi-writes", "--spool"),
+    writes=("--access-log", "--cgi-writes", "--spool", "--accounts"),
     needs=("exec:--cgi", "exec:--running", "network:--calling", "homes:--user-folders"),
     defaults=(("timeout", "30"), ("processes", "cores")),
     options=(
@@ -107,6 +108,7 @@ SERVICE = Service(
         Option("cgi-writes", paths, None, "files and folders that programs may write"),
         Option("spool", path, None, "folder for long request bodies on their way to programs [memory]"),
         Option("users", path, None, "file of those who may log in (fd0 user add NAME --users=FILE)"),
+        Option("accounts", text, None, "database of accounts that may log in (fd0 user): a path, or postgresql://..."),
         Option("login", choice("basic", "digest"), "basic", "how they do"),
         Option("upload", size, "4G", "octets of the longest file that a place of the kind dav takes"),
         Option("forwarders", networks, None, "proxies before us, whose X-Forwarded-For and Forwarded are believed"),

@@ -1,12 +1,10 @@
 """mailq: empties the queue of mail - to other servers by SMTP, to mailboxes here, and back to senders what fails."""
 
 import os
-import sys
 import time
 
-from daemons.kernel import inherited, log
+from daemons.kernel import enclosed, log
 from daemons.kernel.inherited import Nothing
-from daemons.kernel.notify import notify
 from daemons.kernel.serve import main
 from daemons.kernel.service import Event, Option, Service
 from daemons.kernel.values import choice, count, path, seconds, text
@@ -22,9 +20,10 @@ def relay(words):
 
 
 SERVICE = Service(
-    "mailq", sockets=(), rfcs=(5321, 3461, 3464, 7505), facility="mail", needs=("network",),
+    "mailq", sockets=(), standing=True, rfcs=(5321, 3461, 3464, 7505, 8689), facility="mail", needs=("network",),
     about="Deliver the mail that waits in the queue.",
-    writes=("--queue", "--mail", "--accounts"), reads=("--routes", "--smarthost-password"),
+    writes=("/var/lib/fd0", SPOOL, "--queue", "--mail", "--accounts"),
+    reads=("--routes", "--smarthost-password", "--starttls-ca"),
     options=(Option("queue", path, SPOOL, "folder of the queue"),
              Option("hostname", text, None, "our name among mail servers (default: the machine's)"),
              Option("accounts", text, ACCOUNTS, "database of those who have a mailbox here, if it is there"),
@@ -64,9 +63,15 @@ SERVICE = Service(
                 "within --grace. SIGHUP has it read its files again; messages go where the new ones say. "
                 "fd0 queue shows what waits and why, and can hold, hurry and delete it.\n\n"
                 "With --starttls=may a server's certificate is not looked at: anybody who can tamper with a connection "
-                "could take the offer of TLS away too. Mail servers are looked up without DNSSEC.")
+                "could take the offer of TLS away too. Mail whose sender requires TLS (REQUIRETLS) goes only to a "
+                "server that has a good certificate and promises the same, and that --routes, --smarthost or a DNS "
+                "answer names which the resolver has validated (DNSSEC); where there is none it bounces. The resolver, "
+                "and the way to it, must then be trusted: it best runs on this machine.\n\n"
+                "It works in a sandbox, in a child process; its parent starts that anew when it was killed, or when a "
+                "file that it reads was replaced.")
 
-ENDED, REFRESH, AGAIN = "stop", 60.0, 5.0       # seconds between two looks at all of the queue; until a failure is over
+REFRESH, AGAIN = 60.0, 5.0                      # seconds between two looks at all of the queue; until a failure is over
+REPLACED, ORPHANED = "replaced", "orphaned"     # why it ends, beside signals
 LEAST = 10                                      # messages for a worker, before a destination gets another
 
 
@@ -74,6 +79,7 @@ class Made:
     """What the files say: a Routing, Wishes, and a LocalMail or None."""
 
     def __init__(self, options):
+        from daemons.mail import lookups
         from daemons.mail.mailrouting import Routing
         from daemons.mail.mailservers import MailServers
         from daemons.mail.smtpclient import Wishes
@@ -86,7 +92,7 @@ class Made:
                     lines = mailroutes.parse(file.read())
                 except ValueError as error:
                     raise ValueError(f"{options.routes}: {error}") from None
-        servers = MailServers(self.hostname, options.port, _resolver(options.resolver))
+        servers = MailServers(self.hostname, options.port, lookups.place(options.resolver))
         here = self.accounts
         self.routing = Routing(lines, options.smarthost, servers, lambda domain: here is not None and (
             not domain or here.is_local_domain(domain)))
@@ -96,11 +102,15 @@ class Made:
 
 def setup(options):
     """Read the files, and see whether the queue is there."""
+    from daemons.kernel import explain
     from daemons.stores import queuefolder
+    from daemons.stores.mailusers import SERVERS
     made = Made(options)
+    if not options.accounts.startswith(SERVERS):
+        options.written.append(os.path.dirname(os.path.abspath(options.accounts.removeprefix("sqlite:"))))
     if options.action == "explain":
-        sys.stdout.write(f"mailq would empty {options.queue} as {made.hostname}, and keep mail for accounts in "
-                         f"{options.mail if made.accounts else 'no folder, as there are no accounts'}\n")
+        explain.alone(options, f"empty {options.queue} as {made.hostname}, and keep mail for accounts in "
+                               f"{options.mail if made.accounts else 'no folder, as there are no accounts'}")
         raise SystemExit(0)
     if options.action != "check":
         queuefolder.make(options.queue)
@@ -113,18 +123,33 @@ def run(options, made):
     lock = os.open(f"{options.queue}/runner", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     if not queuelocks.take(lock):
         raise Nothing(f"another mailq empties {options.queue} already")
-    began = time.monotonic()
-    log.event("start", via=inherited.launcher(), model="fork", listen=options.queue)
-    runner = Runner(options, made, lock)
-    why = runner.run()
-    log.event("stop", why=why, seconds=f"{time.monotonic() - began:.3f}", conversations=runner.started)
-    return 0
+
+    def work(enclosure):
+        began = time.monotonic()
+        log.event("start", via=enclosure.via, model="fork", sandbox=enclosure.extent, listen=options.queue)
+        runner = Runner(options, _anew(options, made) if enclosure.again else made, lock, enclosure)
+        why = runner.run()
+        log.event("stop", why=why, seconds=f"{time.monotonic() - began:.3f}", conversations=runner.started)
+        return enclosed.ANEW if why == REPLACED else 0
+    return enclosed.keep(options, work)
+
+
+def _anew(options, made):
+    """What the files say now, or what they said before if that makes no sense."""
+    try:
+        return Made(options)
+    except (ValueError, OSError) as error:
+        log.event("warning", text=f"not read anew, all stays as it is: {error}")
+        return made
 
 
 class Runner:
-    """The loop: what is due goes to workers, and what they have done is looked up in the files."""
+    """The loop: what is due goes to workers, and what they have done is looked up in the files.
 
-    def __init__(self, options, made, lock):
+    Files that were replaced cannot be read from within the sandbox: then it ends, to begin again in another one.
+    """
+
+    def __init__(self, options, made, lock, enclosure):
         from daemons.kernel.watch import Watch
         from daemons.kernel.workers import Workers
         from daemons.stores.mailqueue import Queue
@@ -139,11 +164,14 @@ class Runner:
         self.busy, self.counts, self.damaged = set(), {}, set()
         self.watch.on(self.queue.wake.fileno(), self.queue.listen)
         self.looked = time.monotonic()
+        self.enclosure = enclosure
+        if enclosure.lifeline is not None:
+            self.watch.on(enclosure.lifeline, self._orphaned)
 
     def run(self):
         """Until told to stop; returns the word for why."""
         self._look_at_all()
-        notify("READY=1", f"STATUS=emptying {self.options.queue}")
+        self.enclosure.notify("READY=1", f"STATUS=emptying {self.options.queue}")
         while True:
             self._hand_out()
             self.watch.look(self._patience())
@@ -151,8 +179,12 @@ class Runner:
             log.settle(0)
             if time.monotonic() - self.looked >= REFRESH:
                 self._look_at_all()
+                if self.enclosure.replaced():
+                    return self._end(REPLACED)
             while self.watch.told:
                 word = self.watch.told.pop(0)
+                if word == "SIGHUP" and self.enclosure.replaced():
+                    return self._end(REPLACED)
                 if word == "SIGHUP":
                     self._reload()
                 else:
@@ -241,9 +273,16 @@ class Runner:
 
     # -- orders --
 
+    def _orphaned(self):
+        """Whoever would pass orders on was killed: let others have the queue."""
+        self.watch.off(self.enclosure.lifeline)
+        os.close(self.lock)
+        log.event("warning", text="the process over this one is gone; it ends too")
+        self.watch.told.append(ORPHANED)
+
     def _reload(self):
         """Read the files again; what they say counts for every message from now on."""
-        notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self.enclosure.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             made = Made(self.options)
         except (ValueError, OSError) as error:
@@ -257,11 +296,12 @@ class Runner:
             self.watch.on(self.queue.wake.fileno(), self.queue.listen)
             self._look_at_all()
             log.event("reload", why="SIGHUP")
-        notify("READY=1")
+        self.enclosure.notify("READY=1")
 
     def _end(self, word):
         """Let workers finish, and end those that take longer than --grace."""
-        notify("STOPPING=1")
+        if word != REPLACED:
+            self.enclosure.notify("STOPPING=1")
         self.workers.stop()
         end = time.monotonic() + self.options.grace
         while len(self.workers) and (left := end - time.monotonic()) > 0:
@@ -295,17 +335,6 @@ def _accounts(options):
             options.accounts):
         return None
     return accounts.open(options.accounts)
-
-
-def _resolver(words):
-    """(host, port) of --resolver, or None."""
-    if words is None:
-        return None
-    try:
-        found = mailroutes.relay(f"[{words}]" if words.count(":") > 1 and not words.startswith("[") else words)
-    except ValueError:
-        raise ValueError(f"--resolver: not ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT: {words!r}") from None
-    return found.host, found.port or 53
 
 
 def _password(options):

@@ -60,7 +60,7 @@ SERVICE = Service(
     writes=("/var/lib/fd0", "--accounts", "--mail"), needs=("network:--calling",),
     defaults=(("timeout", "600"),),
     options=(
-        Option("accounts", text, ACCOUNTS, "database of those who may log in: a path, or postgresql://..."),
+        Option("accounts", text, ACCOUNTS, "database of who may log in: a path, or postgresql://..."),
         Option("mail", path, MAIL, "folder of all mail"),
         Option("plaintext", switch, "no", "take passwords without TLS"),
         Option("apop", switch, "no", "offer APOP, for accounts that keep their password"),

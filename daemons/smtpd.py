@@ -10,14 +10,16 @@ from daemons.kernel.serve import main
 from daemons.kernel.service import Event, Option, Service
 from daemons.kernel.values import choice, count, path, seconds, size, switch, text
 from daemons.mail.server import Server
-from daemons.mail.session import OFFERED, Session
+from daemons.mail.session import IN_TLS, OFFERED, Session
 from daemons.stores.mailusers import ACCOUNTS, MAIL
 from daemons.stores.queuefolder import SPOOL
 from daemons.stores.sqlstore import Unavailable
 from daemons.wire import commands, smtplines
+from daemons.wire.blocklistnames import zones
 from daemons.wire.commands import LEAVE, Command
 from daemons.wire.smtpreplies import Refused
 
+CONTROL_OCTETS = bytes((*range(32), 127))
 HARD = 20                       # errors at which we part; Postfix has the same
 JUNK = 100                      # commands that do nothing, between two mails, before each more is an error
 LOGINS = 5                      # failed logins in a conversation
@@ -55,13 +57,26 @@ a second mail taken for a part of the first. Passwords go over TLS only; SCRAM-S
     fd0 user add ann@example.org
     smtpd --hostname=mx.example.org --accounts=/var/lib/fd0/accounts.db --mail=/var/lib/fd0/mail
 
+Strangers can be held to what the DNS says of them: --block-lists refuses clients that are on a list, --spf those
+that the sender's domain does not let send, --dmarc what the author's domain disowns; "mark" refuses nothing. What was
+found is written on the mail, in Authentication-Results of our own name; such fields that others wrote are taken off.
+It needs python3-dnspython, python3-spf and python3-dkim. A list that does not answer lets everybody in.
+
+Mail of those who may send elsewhere is signed (DKIM) with the keys of --dkim-keys, if its author is in a domain of
+that list, or below one, and is an address of the user who sends it. fd0 dkim makes keys and prints their records.
+
 With --greet-delay the greeting comes in two lines, and who speaks before the second is no mail server and is refused.
 """
+# nobody here has such an address, so it is refused before any account is looked up
+REHEARSAL = b"EHLO localhost\r\nMAIL FROM:<a@localhost>\r\nRCPT TO:<a@[127.0.0.1]>\r\nDATA\r\nQUIT\r\n"
 SERVICE = Service(
     "smtpd", port=25, rfcs=(5321, 6409, 2033), model="fork", endings="crlf", facility="mail", protocol="smtp",
     upgrades=True, secure_port=465, logins=True, busy=b"421 4.3.2 Try again later\r\n",
-    about="Take mail by SMTP and LMTP.", rehearsal=b"EHLO localhost\r\nNOOP\r\nQUIT\r\n",
-    writes=("/var/lib/fd0", SPOOL, "--accounts", "--mail", "--queue", "--greylist"), needs=("network:--calling",),
+    about="Take mail by SMTP and LMTP.", rehearsal=REHEARSAL,
+    writes=("/var/lib/fd0", SPOOL, "--accounts", "--mail", "--queue", "--greylist"),
+    needs=("network:--calling", "network:--client-names", "network:--block-lists", "network:--spf", "network:--dkim",
+           "network:--dmarc"),
+    reads=("--dkim-keys",),
     defaults=(("timeout", "300"), ("session", "1h")),
     options=(
         Option("accounts", text, ACCOUNTS, "database of accounts: a path, or postgresql://..."),
@@ -77,6 +92,12 @@ SERVICE = Service(
         Option("hide-clients", switch, "yes", "leave out of a submitted mail where it came from"),
         Option("check-helo", switch, "no", "refuse strangers who do not say a whole domain or an address literal"),
         Option("client-names", switch, "no", "put off strangers whose address has no name that leads back to it"),
+        Option("block-lists", zones, None, "refuse strangers who are on one of these DNS lists: ZONE,ZONE [none]"),
+        Option("spf", choice("no", "mark", "refuse"), "no", "look up whether strangers may send as the sender"),
+        Option("dkim", choice("no", "mark"), "no", "verify signatures on strangers' mail"),
+        Option("dmarc", choice("no", "mark", "refuse"), "no", "whether it is the author's, and what he wants if not"),
+        Option("dkim-keys", path, None, "file of lines: DOMAIN SELECTOR KEYFILE; with these we sign [sign nothing]"),
+        Option("resolver", text, None, "ask this name server: ADDRESS or [ADDRESS]:PORT [the machine's]"),
         Option("greylist", text, None, "database of who has tried again: a path, or postgresql://... [no greylist]"),
         Option("greylist-delay", seconds, "5m", "after how long a stranger may try again"),
         Option("greet-delay", seconds, "0", "how long a client must hold its tongue before the greeting is over"),
@@ -84,8 +105,10 @@ SERVICE = Service(
     events=(
         Event("mail", "info", "session id queued sender size recipients user protocol", "a mail was taken"),
         Event("refused-mail", "info", "session command reply", "something was refused, and how"),
+        Event("checked", "info", "session id spf dkim dmarc author wanted", "what was found out about a mail"),
+        Event("signed", "info", "session id domain why", "a mail was signed, or why it was not"),
         Event("login", "notice", "session user result", "somebody logged in, or could not"),
-        Event("trouble", "err", "session where why", "a mail could not be kept, or accounts not looked up"),
+        Event("trouble", "err", "session where why", "a mail could not be kept, accounts or block lists not looked up"),
     ),
     examples=("smtpd --hostname=mx.example.org", "smtpd --role=submission --tls-cert=/etc/fd0/tls/mx.pem",
               "smtpd --role=lmtp --listen=unix:/run/fd0/lmtp"),
@@ -151,7 +174,7 @@ def hear(session, table, verb, line):
     """Do what a line asks; raises Refused."""
     if len(line) + 2 > smtplines.LONGEST and verb != "AUTH":
         raise Refused(*TOO_LONG)
-    if any(octet < 32 or octet == 127 for octet in line):
+    if line.translate(None, CONTROL_OCTETS) != line:
         raise Refused(*CONTROLS)
     if verb not in table:
         raise Refused(*NO_COMMAND)
@@ -194,6 +217,7 @@ def ehlo(session, rest=b""):
     lines = [f"SIZE {session.options.size}" if word == "SIZE" else word for word in OFFERED]
     if session.stream.can_upgrade:
         lines.append("STARTTLS")
+    lines += IN_TLS * session.stream.secure
     if session.role.submission and not session.user:
         from daemons.mail.smtplogin import mechanisms
         lines.append(f"AUTH {' '.join(mechanisms(session.stream))}")
@@ -244,7 +268,7 @@ def mail(session, rest=b""):
     if session.user and command.sender and \
             not session.server.accounts().sender_may(session.user, f"{command.sender.local}@{command.sender.domain}"):
         raise Refused(*NOT_YOURS)
-    session.check_client()
+    session.check_client(command.sender)
     session.transaction = Transaction(command, most, session.options.mail)
     session.say(250, "2.1.0", "sender taken")
 
@@ -259,6 +283,7 @@ def rcpt(session, rest=b""):
         raise Refused(*NOT_NOW)
     command = smtplines.rcpt(rest, session.offered, transaction.mail.utf8)
     if len(transaction.recipients) >= session.options.recipients:
+        session.errors -= 1             # no error: they come again with another mail (RFC 5321, 4.5.3.1.10)
         raise Refused(*TOO_MANY)
     found = recipient(session.server, command, session.may_relay, transaction.mail.size)
     session.check_recipient(command)    # of those who are here alone
@@ -280,8 +305,13 @@ def data(session):
 def bdat(session, rest=b""):
     """RFC 3030, 2: a chunk that is refused comes all the same, and counts for nothing."""
     from daemons.mail.transaction import skip
-    octets, is_last = smtplines.bdat(rest)
     transaction = session.transaction
+    try:
+        octets, is_last = smtplines.bdat(rest)
+    except Refused as refusal:          # nobody knows where it ends, and its text must not be taken for commands
+        session.refuse(*refusal.args, verb="BDAT")
+        session.end = "badending"
+        return LEAVE
     if octets > session.options.size:   # it would be heard to its end
         session.refuse(*TOO_BIG, verb="BDAT")
         session.end = "toolong"
@@ -337,6 +367,7 @@ def keep(session):
     session.mails += 1
     letter = Letter(transaction, trace(session, transaction), session.server.hostname)
     letter.check_hops()
+    session.check_letter(letter)
     delivery = Delivery(session, transaction, letter)
     delivery.deliver()
     outcomes = [delivery.outcome(one) for one in transaction.recipients]
@@ -392,7 +423,8 @@ LMTP = {
 }
 SMTP = {**LMTP, "HELO": Command(helo, ANY), "EHLO": Command(ehlo, ANY), "AUTH": Command(auth, ANY, secret=True)}
 del SMTP["LHLO"]
-WITHOUT_TLS = {"EHLO", "HELO", "LHLO", "NOOP", "QUIT", "STARTTLS"}      # RFC 3207, 4
+WITHOUT_TLS = {"EHLO", "HELO", "LHLO", "NOOP", "QUIT", "STARTTLS",      # RFC 3207, 4
+               "BDAT"}          # is refused by itself, and takes its text along, which else were commands
 JUNK_COMMANDS = {"EHLO", "HELO", "LHLO", "RSET", "NOOP", "VRFY", "EXPN", "HELP"}
 
 

@@ -53,8 +53,8 @@ Methods run in here, and are as closed in as xmlrpcd: what they shall read and w
 --method-writes, and --network=yes lets them call others. What a Python function takes in time is not limited; programs
 and queries are. Octets go as base64, and XML-RPC's whole numbers have 32 bits and no None unless --extensions=yes.
 
-With --users every method wants a login, and --restrict says otherwise. Without TLS, passwords can be read on the way.
-Pages of other hosts may not call, unless --origins names them. Each call is logged as an event.
+With --users or --accounts every method wants a login, and --restrict says otherwise. Without TLS, passwords can be
+read on the way. Pages of other hosts may not call, unless --origins names them. Each call is logged as an event.
 
 # WHO MAY CALL WHAT
 
@@ -92,8 +92,8 @@ SERVICE = Service(
     about="Have programs call methods, by XML-RPC or JSON-RPC.",
     reads=("/proc/loadavg", "/proc/meminfo", "--log-file", "--method-path", "--method-reads", "--executables",
            "--users"),
-    writes=("--method-writes",),
-    needs=("network:--network", "exec:--executables"),
+    writes=("--method-writes", "--accounts"),
+    needs=("network:--network", "network:--calling", "exec:--executables"),
     defaults=(("timeout", "30"), ("processes", "cores"), ("body", "4M")),
     options=(
         Option("methods", modules, "fd0", "modules whose functions are methods; fd0 is our own"),
@@ -110,6 +110,7 @@ SERVICE = Service(
         Option("query-time", seconds, "5", "how long one may take"),
         Option("query-rows", count, "1000", "rows that it may find"),
         Option("users", path, None, "file of those who may log in (fd0 user add NAME --users=FILE)"),
+        Option("accounts", text, None, "database of accounts that may log in (fd0 user): a path, or postgresql://..."),
         Option("restrict", path, None, "file that says who may call which methods"),
         Option("origins", origins, None, "pages that may call from a browser: https://www.example.org"),
         Option("log-file", path, None, "log that fd0.events looks into: /var/log/syslog"),

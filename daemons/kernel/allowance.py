@@ -52,12 +52,14 @@ def rules(program: Program, given: list[Given]) -> Rules:
     """The files and ports that it may reach."""
     made, wanted, options = Rules(), needs(program), program.options
     made.reads = [*_interpreter(), *LIBRARIES, *LIBC, *paths(options, program.service.reads), *options.learnt]
+    if program.service.standing:        # it reads its files again when told to
+        made.reads += map(_with_folder, paths(options, program.service.reads))
     for path in paths(options, READ_AGAIN):
         made.reads += _with_folder(path), _with_folder(os.path.realpath(path))
     for path in [*paths(options, program.service.writes), *paths(options, WRITTEN)]:
         made.writes.append(_with_folder(path))
     made.writes += options.written
-    if os.path.isdir(SHARED_LIMITS) and value(options, "--limits") != "own":
+    if program.service.sockets and os.path.isdir(SHARED_LIMITS) and value(options, "--limits") != "own":
         made.writes.append(SHARED_LIMITS)
     made.writes += ["/dev/null", *["/dev/console"] * ("cons" in options.logopt)]
     if "homes" in wanted:
@@ -79,7 +81,10 @@ def files(program: Program) -> list[str]:
     """The files that it may read and that others may replace while it runs."""
     options = program.options
     alone = [path for path in paths(options, READ_AGAIN) if _with_folder(path) == path]     # else what comes is allowed
-    found = [*paths(options, program.service.reads), *options.learnt, *alone, "/etc/localtime"]
+    reads = paths(options, program.service.reads)
+    if program.service.standing:
+        reads = [path for path in reads if _with_folder(path) == path]
+    found = [*reads, *options.learnt, *alone, "/etc/localtime"]
     return [*found, *RESOLVER] if _resolves(options, needs(program)) else found
 
 
@@ -88,7 +93,7 @@ def calls(program: Program, given: list[Given]) -> Calls:
     made, wanted = Calls(), needs(program)
     options = program.options
     named = paths(options, (*program.service.writes, *WRITTEN))
-    made.writes = bool(named or options.written) or os.path.isdir(SHARED_LIMITS)
+    made.writes = bool(named or options.written or (program.service.sockets and os.path.isdir(SHARED_LIMITS)))
     made.runs = "exec" in wanted
     made.calls = made.listens = "network" in wanted
     if _resolves(program.options, wanted):

@@ -14,6 +14,8 @@ MADE = "Made by `fd0 units` from the declaration in daemons/{name}.py; a test ho
 
 def files(service: Service, library: str = LIBRARY) -> dict[str, str]:
     """All service files of a program: path below the project's root -> text."""
+    if service.standing:
+        return {f"systemd/fd0-{service.name}.service": systemd_service(service, library)}
     made = {f"xinetd.d/{service.name}": xinetd(service, library),
             f"systemd/fd0-{service.name}.socket": systemd_socket(service),
             f"systemd/fd0-{service.name}.service": systemd_service(service, library)}
@@ -113,7 +115,10 @@ def systemd_service(service: Service, library: str = LIBRARY, each: bool = False
     lines = [f"# {MADE.format(name=service.name)}",
              f"# To change a line: systemctl edit {unit}{'@' if each else ''}.service",
              "[Unit]", f"Description={service.about.rstrip('.')} (fd0 {service.name})"]
-    if not each:
+    if service.standing:
+        lines += ["# it serves no socket: it starts with the machine, and again whatever ends it but a wrong option",
+                  "StartLimitIntervalSec=0", "After=network.target nss-lookup.target"]
+    elif not each:
         lines += ["# it leaves when idle and comes back when called, as often as that may be",
                   "StartLimitIntervalSec=0", f"Requires={unit}.socket", f"After={unit}.socket"]
     lines += ["CollectMode=inactive-or-failed", "", "[Service]",
@@ -123,7 +128,12 @@ def systemd_service(service: Service, library: str = LIBRARY, each: bool = False
         lines += ["StandardInput=socket", "StandardOutput=null", "StandardError=journal"]
     else:
         lines += ["Type=notify", "StandardInput=null", "StandardOutput=null", "StandardError=journal"]
+    if service.standing:
+        lines += ["# it has its children finish, which must not be told as well", "KillMode=mixed",
+                  "ExecReload=kill -HUP $MAINPID", "Restart=always", "RestartSec=5", "RestartPreventExitStatus=100"]
     lines += [f"SyslogIdentifier={service.name}", *_identity(service), *_sandbox(service, each)]
+    if service.standing:
+        lines += ["", "[Install]", "WantedBy=multi-user.target"]
     return "\n".join(lines) + "\n"
 
 
@@ -146,15 +156,17 @@ def _sandbox(service: Service, each: bool) -> list[str]:
         "RestrictSUIDSGID=yes", "KeyringMode=private", "UMask=0077",
         "# files", "ProtectSystem=strict", f"ProtectHome={homes}", "PrivateTmp=yes", "PrivateDevices=yes",
         "DevicePolicy=closed", "ProtectProc=invisible", "ProcSubset=pid",
-        "PrivateMounts=yes", "# where programs count callers together, where that is asked for",
-        f"ReadWritePaths=-{SHARED}",
+        "PrivateMounts=yes",
+        *([] if service.standing else ["# where programs count callers together, where that is asked for",
+                                       f"ReadWritePaths=-{SHARED}"]),
         *[f"ReadWritePaths={path}" for path in service.writes if not path.startswith("--")],
         "# kernel", "ProtectClock=yes", "ProtectControlGroups=yes", "ProtectHostname=yes", "ProtectKernelLogs=yes",
         "ProtectKernelModules=yes", "ProtectKernelTunables=yes", "LockPersonality=yes", "MemoryDenyWriteExecute=yes",
         "RestrictNamespaces=yes", "RestrictRealtime=yes", "RemoveIPC=yes",
         # whose files and connections these are could not be told apart in a user namespace of our own
-        *([] if asks or calls or "homes" in service.needs else ["PrivateUsers=yes"]),
-        "# network: the socket is inherited; only what is named here can be opened",
+        *([] if asks or (calls and not service.standing) or "homes" in service.needs else ["PrivateUsers=yes"]),
+        "# network: " + ("it calls others" if service.standing else "the socket is inherited; only what is named here "
+                                                                    "can be opened"),
         *([] if asks or calls else ["PrivateNetwork=yes", "IPAddressDeny=any"]),
         f"RestrictAddressFamilies={families}",
         "# system calls", "SystemCallArchitectures=native", "SystemCallFilter=@system-service",

@@ -32,11 +32,7 @@ def findings(program: Program, given: list[Given]) -> list[tuple[str, str]]:
     lines += [("given", str(one)) for one in given]
     lines.append(("launched by", f"{program.via} (process {os.getppid()})"))
     lines.append(("will", _plan(program, given)))
-    groups = " ".join(map(str, os.getgroups())) or "none"
-    lines.append(("user", f"uid {os.getuid()}, gid {os.getgid()}, groups {groups}"))
-    errors = "ours to log" if descriptors.errors is None else "kept"
-    lines.append(("log", f"{options.log}, facility {options.facility}, priority {options.priority} and above, "
-                         f"as {options.ident}; descriptor 2 is {errors}"))
+    lines += [_user(), _log(options)]
     lines += _access(options)
     lines.append(("limits", _limits(options)))
     lines.append(("counted", _counted(program, given)))
@@ -44,10 +40,35 @@ def findings(program: Program, given: list[Given]) -> list[tuple[str, str]]:
     lines.append(("socket", chosen or "no socket option set"))
     lines += program.tls.findings() if program.tls is not None else [("tls", "none")]
     lines += _sandbox(program, given)
-    for name, where in options.sources.items():
-        lines.append(("option", f"{name} from {where}"))
-    lines.append(("interpreter", f"{sys.executable} {sys.version.split()[0]}"))
-    return lines
+    return lines + _sources(options)
+
+
+def alone(options: Options, does: str) -> None:
+    """The same for a program that serves no socket; `does` is what it would do."""
+    from . import enclosed, inherited, sandbox
+    layers = enclosed.layers_of(options)
+    lines = [("program", f"{options.service.name}: {options.service.about}"),
+             ("launched by", f"{inherited.launcher()} (process {os.getppid()})"), ("will", does),
+             _user(), _log(options), ("sandbox", f"{sandbox.extent(layers)} (asked: {options.sandbox})"),
+             *((layer.name, str(layer)) for layer in layers), *_sources(options)]
+    sys.stdout.write("".join(f"{what:12} {value}\n" for what, value in lines))
+
+
+def _user() -> tuple[str, str]:
+    groups = " ".join(map(str, os.getgroups())) or "none"
+    return "user", f"uid {os.getuid()}, gid {os.getgid()}, groups {groups}"
+
+
+def _log(options: Options) -> tuple[str, str]:
+    errors = "ours to log" if descriptors.errors is None else "kept"
+    return "log", (f"{options.log}, facility {options.facility}, priority {options.priority} and above, "
+                   f"as {options.ident}; descriptor 2 is {errors}")
+
+
+def _sources(options: Options) -> list[tuple[str, str]]:
+    """Where each option came from, and who runs all of it."""
+    return [*(("option", f"{name} from {where}") for name, where in options.sources.items()),
+            ("interpreter", f"{sys.executable} {sys.version.split()[0]}")]
 
 
 def _sandbox(program: Program, given: list[Given]) -> list[tuple[str, str]]:

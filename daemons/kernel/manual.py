@@ -85,6 +85,8 @@ def program(service: Service, version: str, date: str, library: str = describe.L
              + (f" \\fI{roff(service.operands)}\\fP" if service.operands else ""), ".hy"]
     if service.sockets:
         lines += [".br", f"{bold(f'fd0 enable {service.name} --with=')}\\fIxinetd\\fP|\\fIsystemd\\fP|\\fIinetd\\fP"]
+    if service.standing:
+        lines += [".br", bold(f"fd0 enable {service.name} --with=systemd")]
     text = (service.description or service.about).replace(describe.LIBRARY, library)
     about, heading, more = text.partition("\n# ")
     lines += [".SH DESCRIPTION", *_paragraphs(about)]
@@ -99,7 +101,8 @@ def program(service: Service, version: str, date: str, library: str = describe.L
     return "\n".join(lines) + "\n"
 
 
-def command(commands: Sequence[Command], programs: Sequence[Service], version: str, date: str) -> str:
+def command(commands: Sequence[Command], programs: Sequence[Service], version: str, date: str,
+            guides: Sequence[str] = ()) -> str:
     """The page fd0(1)."""
     lines = [*_head("fd0", "1", date, version), ".SH NAME",
              "fd0 \\- put small network daemons in place, try them, check them",
@@ -113,7 +116,7 @@ def command(commands: Sequence[Command], programs: Sequence[Service], version: s
     lines += [".SH PROGRAMS", *_list((f"{page_name(one)}(8)", _sentence(one.about)) for one in programs),
               ".SH EXIT STATUS", *_list(STATUS), ".SH FILES",
               *_list(WHERE),
-              ".SH SEE ALSO", _references(["fd0.conf(5)", *(f"{page_name(one)}(8)" for one in programs)])]
+              ".SH SEE ALSO", _references(["fd0.conf(5)", *(f"{page_name(one)}(8)" for one in programs), *guides])]
     return "\n".join(lines) + "\n"
 
 
@@ -130,6 +133,13 @@ def option_files(programs: Sequence[Service], version: str, date: str) -> str:
               ".SH FILES", *_list([(f"{FOLDER}/common.conf", "Options of all programs."), *(
                   (f"{FOLDER}/{one.name}.conf", f"Options of {page_name(one)}(8).") for one in programs)]),
               ".SH SEE ALSO", _references(["fd0(1)", *(f"{page_name(one)}(8)" for one in programs)])]
+    return "\n".join(lines) + "\n"
+
+
+def guide(name: str, about: str, text: str, see: Iterable[str], version: str, date: str) -> str:
+    """A page of section 7, out of paragraphs."""
+    lines = [*_head(name, "7", date, version), ".SH NAME", *_sentences(f"{name} @ {about}", " \\- "),
+             ".SH DESCRIPTION", *_paragraphs(text), ".SH SEE ALSO", _references(see)]
     return "\n".join(lines) + "\n"
 
 
@@ -186,6 +196,8 @@ def _files(service: Service, library: str) -> list[str]:
     rows.append((f"{library}/{service.name}", "The program."))
     if service.sockets:
         rows.append((f"fd0-{service.name}.socket, fd0-{service.name}.service", "Its systemd units."))
+    if service.standing:
+        rows.append((f"fd0-{service.name}.service", "Its systemd unit."))
     return _list(rows)
 
 
@@ -201,6 +213,9 @@ def _examples(service: Service) -> list[str]:
                   *_typed([f"fd0 enable {service.name} --with=systemd", f"fd0 disable {service.name}"]), ".PP",
                   "To try it at a port of this machine alone, with the log on the terminal:",
                   *_typed([f"fd0 up {service.name}"])]
+    if service.standing:
+        lines += [*_paragraphs("To have it started with the machine by systemd, and to end that:"),
+                  *_typed([f"fd0 enable {service.name} --with=systemd", f"fd0 disable {service.name}"])]
     if service.examples:
         lines += [*([".PP"] if lines else []), "Some options:", *_typed(service.examples)]
     return lines or _paragraphs("None.")
@@ -208,6 +223,7 @@ def _examples(service: Service) -> list[str]:
 
 def _see_also(service: Service) -> str:
     return _references(["fd0(1)", "fd0.conf(5)", *(("systemd.socket(5)", "xinetd.conf(5)") if service.sockets else
+                                                   ("systemd.service(5)",) if service.standing else
                                                    ("xinetd.conf(5)",))])
 
 

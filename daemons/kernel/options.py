@@ -155,8 +155,8 @@ class Options:
         self.learnt: list[str] = []     # paths that setup() found in the program's own files: to be read later, too
         self.written: list[str] = []    # and such as are to be written
         self.stack = 0                  # octets of stack that each thread must have at least
-        for option in known(service).values():
-            setattr(self, option.attribute, None)
+        for option in [*(one for _, group in GENERAL for one in group), *known(service).values()]:
+            setattr(self, option.attribute, None)       # what the kernel asks for, though a program may not have it
 
     if TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any: ...        # a value for each option that was declared
@@ -177,7 +177,7 @@ def groups(service: Service) -> Groups:
     if service.sockets:
         return GENERAL
     few = tuple(option for option in (*LAUNCH, *SERVING) if option.name in ("config", "grace"))
-    return (("Serving", few), ("Log", LOGGING))
+    return (("Serving", few), *((("Sandbox", SANDBOX),) if service.standing else ()), ("Log", LOGGING))
 
 
 def known(service: Service) -> dict[str, Option]:

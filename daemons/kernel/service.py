@@ -56,6 +56,7 @@ class Service:
     alpn      protocol names that it answers to in a TLS handshake (RFC 7301)
     description   paragraphs of its manual page, between blank lines: indented ones are shown as typed, # is a heading
     rehearsal what a client may say that changes nothing: said before the first fork, so that children find all warm
+    standing  whether it serves no socket and works all the time: it has a unit that starts it with the machine
     logins    whether it asks for passwords, so that failed logins are to be counted by all its processes
     """
 
@@ -65,7 +66,8 @@ class Service:
                  needs: Words = (), protocol: str = "", operands: str = "", options: tuple[Option, ...] = (),
                  events: tuple[Event, ...] = (), defaults: tuple[tuple[str, str], ...] = (),
                  examples: Words = (), upgrades: bool = False, secure_port: int = 0, alpn: Words = (),
-                 description: str = "", logins: bool = False, rehearsal: bytes = b"") -> None:
+                 description: str = "", logins: bool = False, rehearsal: bytes = b"",
+                 standing: bool = False) -> None:
         self.name, self.about, self.port, self.rfcs, self.sockets = name, about, port, rfcs, sockets
         self.model, self.endings, self.busy = model, endings, busy
         self.user, self.facility = user, facility
@@ -74,4 +76,4 @@ class Service:
         self.operands, self.options, self.events = operands, options, events
         self.defaults, self.examples = dict(defaults), examples
         self.upgrades, self.secure_port, self.alpn, self.description = upgrades, secure_port, alpn, description
-        self.logins, self.rehearsal = logins, rehearsal
+        self.logins, self.rehearsal, self.standing = logins, rehearsal, standing

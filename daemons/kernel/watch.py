@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from select import POLLIN, poll
 
 
@@ -30,7 +30,7 @@ class Watch:
         for fd, _ in self.poll.poll(milliseconds):
             self.actions[fd]()
 
-    def signals(self, numbers: Iterable[signal.Signals]) -> None:
+    def signals(self, numbers: Collection[signal.Signals]) -> None:
         """Have these signals, and the end of a child, wake us: a pipe that they write to makes poll() return."""
         reader, writer = os.pipe()
         for fd in (reader, writer):
@@ -38,6 +38,7 @@ class Watch:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in numbers:
             signal.signal(number, self._note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)     # held back since before we could hear them
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.on(reader, lambda: os.read(reader, 4096))
 

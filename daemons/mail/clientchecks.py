@@ -1,5 +1,6 @@
-"""What a stranger who brings mail must be like, as far as options ask for it: name, greeting, patience."""
+"""What a stranger who brings mail must be like, as far as options ask for it: name, greeting, patience, mail."""
 
+from daemons.stores.sqlstore import Unavailable
 from daemons.wire.mailaddresses import place
 from daemons.wire.smtpreplies import Refused
 
@@ -33,9 +34,43 @@ def check_name(session):
         raise Refused(450, "4.7.25", "your address has no name that leads back to it")
 
 
+def check_sender(session, sender):
+    """Note what SPF says of the sender; raises Refused."""
+    session.sender = None
+    if session.server.checks and is_stranger(session):
+        session.sender = session.server.checks.sender(session, sender)
+
+
+def check_lists(session, rcpt):
+    """Raise Refused for a stranger whose address is on a block list."""
+    if session.server.checks and is_stranger(session):
+        session.server.checks.client(session, rcpt)
+
+
+def check_letter(session, letter):
+    """See whose a stranger's mail is, or sign that of who may send mail elsewhere; raises Refused."""
+    if is_stranger(session):
+        if session.server.checks:
+            session.server.checks.letter(session, letter)
+    elif session.server.signer and session.may_relay:
+        try:
+            made, domain, why = session.server.signer.sign(
+                letter, session.stream.time(), lambda author: _may_be(session, author))
+        except Unavailable as error:
+            session.stream.log("trouble", where="accounts", why=error.strerror)
+            raise Refused(451, "4.3.0", "accounts cannot be looked up now; try again later") from None
+        letter.mark(made)
+        session.stream.log("signed", id=session.id, domain=domain, why=why)
+
+
+def _may_be(session, author):
+    """May this client write as this author?  Networks of --relay-from answer for themselves."""
+    return not session.user or session.server.accounts().sender_may(session.user, f"{author.local}@{author.domain}")
+
+
 def check_greylist(session, rcpt):
-    """Raise Refused for a stranger's mail that is to come again; raises Unavailable, and OSError."""
-    if not is_stranger(session):
+    """Raise Refused for a stranger's mail that is to come again; raises Unavailable."""
+    if not session.options.greylist or not is_stranger(session):
         return
     sender = session.transaction.mail.sender
     if not session.server.greylist().passes(session.stream.peer.host, str(sender or ""), str(rcpt.mailbox),

@@ -13,7 +13,7 @@ from daemons.kernel.ends import End
 from daemons.mail import smtpclient
 from daemons.mail.mailservers import PREFIX, NoServer
 from daemons.mail.outcomes import Outcomes
-from daemons.mail.smtpclient import LoopsBack, Unusable
+from daemons.mail.smtpclient import LoopsBack, NoTls, Unusable
 from daemons.stores.queueindex import NOBODY
 from daemons.wire import smtplines
 from daemons.wire.mailaddresses import mailbox
@@ -22,13 +22,17 @@ from daemons.wire.smtpdata import Head
 TOO_MANY = 452                  # of a RCPT: this transaction takes no more (RFC 5321, 4.5.3.1.10)
 
 
+class Lacking(Unusable):
+    """No server of the destination can have a mail that requires TLS all the way (RFC 8689)."""
+
+
 class Courier:
     """Carries for one queue; `routes` knows the servers of a destination, `local` delivers here."""
 
     def __init__(self, queue, routes, wishes, plan, notices, local):
         self.queue, self.routes, self.wishes, self.plan = queue, routes, wishes, plan
         self.notices, self.local = notices, local
-        self._session, self._hosts, self._hopeless = None, None, None
+        self._session, self._hosts, self._hopeless = None, None, {}
 
     def carry(self, destination, ids, leaving=lambda: False):
         """Try each of these messages once, until told to stop; what is not begun stays as it is."""
@@ -64,7 +68,7 @@ class Courier:
         while recipients and not job.stopped:
             some, rest = recipients[:smtpclient.MOST], recipients[smtpclient.MOST:]
             try:
-                session = self._ready(destination)
+                session = self._ready(destination, _is_strict(job.envelope))
             except NoServer as error:
                 (outcomes.defer if error.temporary else outcomes.bounce)(recipients, str(error))
                 return
@@ -73,7 +77,7 @@ class Courier:
                 (outcomes.defer if destination.startswith(PREFIX) else outcomes.bounce)(recipients, str(error))
                 return
             except Unusable as error:
-                outcomes.defer(recipients, str(error))
+                (outcomes.bounce if isinstance(error, Lacking) else outcomes.defer)(recipients, str(error))
                 return
             recipients = self._transaction(session, job, some, outcomes) + rest
 
@@ -133,8 +137,6 @@ class Courier:
         limit = next((text for text in offered.get("SIZE", ()) if text.isdigit()), "0")
         if 0 < int(limit[:18]) < envelope.size:
             return f"552 5.3.4 {session.name} takes {limit[:18]} octets, and the mail has {envelope.size}"
-        if envelope.requiretls and not ("REQUIRETLS" in offered and session.is_proven):
-            return f"550 5.7.30 {session.name} does not promise TLS all the way (RFC 8689)"
         if envelope.body == "BINARYMIME" and not {"BINARYMIME", "CHUNKING"} <= offered.keys():
             return f"554 5.6.3 {session.name} takes no BINARYMIME (RFC 3030)"
         if "SMTPUTF8" not in offered and _needs_utf8(envelope, some, head):
@@ -143,38 +145,62 @@ class Courier:
 
     # -- connections --
 
-    def _ready(self, destination):
-        """A session that takes one more mail; raises NoServer, Unusable."""
-        if self._session is not None and not self._session.over:
-            return self._session
+    def _ready(self, destination, strict):
+        """A session that takes one more mail, `strict` one that requires TLS; raises NoServer, Unusable."""
+        session = self._session
+        if session is not None and not session.over and (not strict or _promises(session)):
+            return session
         self._hang_up()
-        if self._hopeless is not None:          # none of its servers: what is true for one mail is true for the next
-            raise self._hopeless
+        if strict in self._hopeless:            # none of its servers: what is true for one mail is true for the next
+            raise self._hopeless[strict]
+        try:
+            self._session = self._called(destination, strict)
+        except (NoServer, Unusable) as error:
+            self._hopeless[strict] = error
+            raise
+        return self._session
+
+    def _called(self, destination, strict):
+        """A session with the first server that has one for us."""
         if self._hosts is None:
-            try:
-                self._hosts = self.routes.servers(destination)
-            except NoServer as error:
-                self._hopeless = error
-                raise
+            self._hosts = self.routes.servers(destination)
+        if strict and not self.routes.is_certain(destination):
+            raise Lacking("550 5.7.30 no DNSSEC says which servers are those of the domain (RFC 8689)")
         # no other server may have our password
         wishes = self.wishes if self.routes.is_smarthost(destination) else self.wishes.without_login()
-        why = Unusable("451 4.4.4 it has no server")
+        wishes, trouble, lack = wishes.strict() if strict else wishes, None, None
         for name, address, port in self._hosts:
+            where = f" ({name} [{address}]:{port})"
             try:
-                self._session = smtpclient.connect(address, port, name, wishes)
-                return self._session
-            except LoopsBack as error:
-                why = error
-                break
+                session = smtpclient.connect(address, port, name, wishes)
+            except LoopsBack:
+                raise
+            except NoTls as error:
+                lack = Lacking(f"550 5.7.10 no TLS, which this mail requires{where}") if strict else lack
+                trouble = trouble if strict else Unusable(f"{error}{where}")
             except Unusable as error:
-                why = Unusable(f"{error} ({name} [{address}]:{port})")
-        self._hopeless = why
-        raise why
+                trouble = Unusable(f"{error}{where}")
+            else:
+                if not strict or _promises(session):
+                    return session
+                session.quit()
+                lack = Lacking(f"550 5.7.30 it does not promise TLS all the way, which this mail requires{where}")
+        raise trouble or lack or Unusable("451 4.4.4 it has no server")
 
     def _hang_up(self):
         session, self._session = self._session, None
         if session is not None:
             session.quit()
+
+
+def _is_strict(envelope):
+    """Does it require TLS?  A notification, which comes from nobody, may go without (RFC 8689, 5)."""
+    return bool(envelope.requiretls and envelope.sender)
+
+
+def _promises(session):
+    """Will it keep what the sender of a mail requires?"""
+    return session.is_proven and "REQUIRETLS" in session.offered
 
 
 def _head(job):

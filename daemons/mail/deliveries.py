@@ -125,7 +125,7 @@ class Delivery:
                 str(self.sender or ""), recipients, stream.time(), mail.utf8, client=str(stream.peer),
                 helo=session.helo, protocol=session.protocol(mail.utf8), user=session.user, session=stream.session,
                 tls=stream.tls.version if stream.tls else "", body=mail.body or "", envid=mail.envid or "",
-                ret=mail.ret or "")
+                ret=mail.ret or "", requiretls="yes" if mail.requires_tls else "")
             self.letter.write(message, b"".join(tracefields.delivered_to(alias) for alias in aliases))
             return message
         except Refused as refusal:

@@ -33,6 +33,19 @@ class Letter:
         if mailheaders.was_delivered_to(self.fields, address):
             raise Refused(554, "5.4.6", "this mail was delivered here before: it goes in circles")
 
+    def mark(self, fields):
+        """Write these on top of all that is on it."""
+        self.received = fields + self.received
+        self.size += len(fields)
+
+    def body(self):
+        """The pieces of all that comes after its header; raises OSError."""
+        return self._spool.pieces(self._body)
+
+    def written(self):
+        """The fields that are written of it; `fields` are those that came."""
+        return mailheaders.parse(self.received + self._head)
+
     def write(self, into, before=b""):
         """Write all of it into what has a write(), after these fields; raises OSError."""
         into.write(before + self.received + self._head)

@@ -51,6 +51,10 @@ class Routing:
         relay = self._relays.get(destination)
         return self._servers.of_domain(destination) if relay is None else self._servers.of_relay(relay)
 
+    def is_certain(self, destination):
+        """Are these the right servers, whoever tampers with the DNS?  To be asked after servers()."""
+        return destination in self._relays or destination.startswith("[") or destination in self._servers.validated
+
     def _relay(self, domain):
         if self.lines is not None and not domain.startswith("["):
             found = self.lines.find(domain)

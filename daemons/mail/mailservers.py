@@ -5,10 +5,11 @@ and what could not be asked are two things: the first bounces a mail, the second
 """
 
 import os
-import sys
 
 from daemons.kernel import dial
 from daemons.kernel.ends import End
+
+from . import lookups
 
 PREFIX = "smtp://"              # of destinations that are relays; no domain looks like that
 MOST = 12                       # addresses that are tried for one mail
@@ -30,6 +31,7 @@ class MailServers:
         self.hostname, self.port = hostname.lower(), port
         self._resolver = _resolver(resolver)
         self._asked = resolver is not None
+        self.validated = set()          # domains of which the resolver says that it has seen their MX by DNSSEC
 
     def of_domain(self, domain):
         """[(name, address, port)] for a domain or an address literal; raises NoServer."""
@@ -90,10 +92,14 @@ class MailServers:
     def _ask(self, name, kind):
         """The records, [] where there are none; raises NoServer."""
         import dns.exception
+        import dns.flags
         import dns.name
         import dns.resolver
         try:
-            return list(self._resolver.resolve(dns.name.from_text(name), kind, search=False, raise_on_no_answer=False))
+            found = self._resolver.resolve(dns.name.from_text(name), kind, search=False, raise_on_no_answer=False)
+            if kind == "MX":
+                (self.validated.add if found.response.flags & dns.flags.AD else self.validated.discard)(name)
+            return list(found)
         except dns.resolver.NXDOMAIN:
             raise NoServer("550 5.1.2 no such domain") from None
         except (dns.name.LabelTooLong, dns.name.EmptyLabel, dns.name.NameTooLong):
@@ -103,20 +109,10 @@ class MailServers:
 
 
 def _resolver(where):
-    if sys.flags.no_site:               # installed programs start without the folder of others' modules
-        import site
-        site.main()
-    try:
-        import dns.resolver  # 150 ms: once, in the process that forks the others
-    except ModuleNotFoundError:
-        raise ValueError("dnspython is not installed, which finds mail servers (python3-dnspython)") from None
-    try:
-        made = dns.resolver.Resolver(configure=where is None)
-    except dns.resolver.NoResolverConfiguration as error:
-        raise ValueError(f"no resolver is known: {error}; say --resolver=ADDRESS") from None
-    if where is not None:
-        made.nameservers, made.port = [where[0]], where[1]
+    made = lookups.resolver(where)      # takes 150 ms: once, in the process that forks the others
+    import dns.flags
     made.lifetime = LIFETIME
+    made.flags = dns.flags.RD | dns.flags.AD        # tell us what was validated (RFC 6840, 5.7)
     return made
 
 

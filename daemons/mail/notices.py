@@ -76,11 +76,12 @@ class Notices:
             block = block.rstrip(b"\r\n") + b"\r\n\r\n"
         report = Report(self.hostname, sender, outcomes, unique=f"{job.id}.{os.urandom(9).hex()}", seconds=now,
                         offset=time.localtime(now).tm_gmtoff // 60, arrival=envelope.received, envid=envelope.envid)
-        full = report.returns_all(envelope.ret or None) and envelope.size <= MOST_RETURNED
+        # what was to be encrypted all the way goes back over a way of which nobody knows (RFC 8689, 5)
+        full = report.returns_all(envelope.ret or None) and envelope.size <= MOST_RETURNED and not envelope.requiretls
         eight = any(not piece.isascii() for piece in job.message()) if full else None
         is_eight = eight or (eight is None and not block.isascii())
         with self.writer.new("", [Recipient(envelope.sender)], now, dsn.needs_utf8(report, block),
-                             body="8BITMIME" if is_eight else "") as notice:
+                             body="8BITMIME" if is_eight else "", requiretls=envelope.requiretls) as notice:
             notice.write(dsn.opening(report, block, full=full, eight_bit=eight))
             notice.write(b"" if full else block)
             if full:

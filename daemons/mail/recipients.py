@@ -43,15 +43,14 @@ def _here(server, rcpt, address, size):
     if any(sign in rcpt.mailbox.local for sign in ROUTES) and accounts.mailbox_of(address) is None:
         raise Refused(550, "5.1.1", "no such mailbox here")
     try:
-        finals = accounts.resolve(address)
+        ends = accounts.ends(address)
     except TooMany:
         raise Refused(550, "5.4.6", "that address leads in circles, or to too many") from None
     mailboxes, elsewhere = {}, []
-    for final in finals:
-        domain = final.rpartition("@")[2]
-        if not accounts.is_local_domain(domain):
+    for final, found in ends.items():
+        if found is None:
             elsewhere.append(final)
-        elif (found := accounts.mailbox_of(final)) is not None and found.folder:
+        elif found.folder:
             mailboxes[found.user] = found
     if not mailboxes and not elsewhere:
         raise Refused(550, "5.1.1", "no such mailbox here")

@@ -1,5 +1,6 @@
 """What all conversations of a mail server share: accounts, the folder of mailboxes, the queue."""
 
+import errno
 import os
 
 from daemons.stores.mailusers import SERVERS
@@ -14,18 +15,26 @@ class Server:
         self.options = options
         self.hostname = options.hostname or os.uname().nodename
         self._accounts = self._queue = self._greylist = None
+        self.checks, self.signer = _checks(options, self.hostname), _signer(options)
         # what the sandbox then must leave
         databases = options.accounts, options.greylist or ""
-        options.calling = options.client_names or any(dsn.startswith(SERVERS) for dsn in databases)
+        options.calling = any(dsn.startswith(SERVERS) for dsn in databases)
         if options.greylist:
-            self.greylist()
+            try:
+                self._greylist = _greylist(options)
+            except OSError as error:    # there may be room for it later, or its server be back
+                if error.errno not in (errno.ENOSPC, errno.EAGAIN):
+                    raise
         if not options.accounts.startswith(SERVERS) and not os.path.exists(options.accounts.removeprefix("sqlite:")):
             return                      # it is looked for again with each recipient, and clients are told then
         try:
             self.accounts()
         except Unavailable:
             return
-        from daemons.stores import maildelivery, maildir, queuewriter  # noqa: F401     # once, and not in each child
+        # once, and not in each child
+        from daemons.stores import maildelivery, maildir, queuewriter  # noqa: F401
+
+        from . import deliveries, letters, recipients, transaction  # noqa: F401
 
     def accounts(self):
         """The accounts; raises Unavailable."""
@@ -68,10 +77,12 @@ class Server:
         return self._queue
 
     def greylist(self):
-        """The greylist; raises OSError, ValueError, Unavailable."""
+        """The greylist; raises Unavailable."""
         if self._greylist is None:
-            from daemons.stores.greylist import Greylist
-            self._greylist = Greylist(self.options.greylist, self.options.greylist_delay)
+            try:
+                self._greylist = _greylist(self.options)
+            except OSError as error:
+                raise Unavailable(error.strerror) from None
         return self._greylist
 
     def _path(self, box):
@@ -80,6 +91,29 @@ class Server:
     def _quota(self, box):
         from daemons.stores.maildirquota import Quota
         return Quota(self._path(box), box.octets or 0, box.messages or 0)
+
+
+def _greylist(options):
+    from daemons.stores.greylist import Greylist
+    return Greylist(options.greylist, options.greylist_delay)
+
+
+def _checks(options, hostname):
+    """The checks of strangers that need the DNS, None where no option asks for any; raises ValueError."""
+    if not options.block_lists and options.spf == options.dkim == options.dmarc == "no":
+        return None
+    from .sendercheck import SenderCheck
+    return SenderCheck(options, hostname)
+
+
+def _signer(options):
+    """Who signs mail, or None; raises ValueError, OSError."""
+    if not options.dkim_keys:
+        return None
+    from .signing import Signer
+    made = Signer(options.dkim_keys)
+    options.learnt += made.files
+    return made
 
 
 def over_quota(box, size):

@@ -6,6 +6,7 @@ from .roles import role_of
 
 SOFT, TARPIT = 10, 0.5          # errors from which on a refusal is slow, and by how many seconds
 OFFERED = ("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN")
+IN_TLS = ("REQUIRETLS",)        # RFC 8689, 2: under TLS alone, or it would promise what is broken already
 
 
 class Session:
@@ -17,6 +18,7 @@ class Session:
         self.helo, self.extended, self.user, self.name = "", False, "", ""
         self.transaction = None
         self.errors = self.junk = self.failed_logins = self.mails = 0
+        self.sender = self.listing = None       # what SPF says of the sender, and block lists of the client
         self.end = "quit"
         self.limit = smtplines.LONGEST_AUTH if self.role.submission else smtplines.LONGEST
         self._remembered = b"", set()
@@ -42,7 +44,7 @@ class Session:
     def offered(self):
         """Keywords of our answer to EHLO; none after HELO."""
         login = ("AUTH",) if self.role.submission else ()
-        return (*OFFERED, *login) if self.extended else ()
+        return (*OFFERED, *IN_TLS * self.stream.secure, *login) if self.extended else ()
 
     @property
     def may_relay(self):
@@ -56,17 +58,25 @@ class Session:
         from daemons.kernel.access import denied
         return denied(self.stream.peer, self.options.relay_from, None) is None
 
-    def check_client(self):
-        """Raise Refused for a stranger who is not as options want it."""
-        if self.options.check_helo or self.options.client_names:
+    def check_client(self, sender):
+        """Raise Refused for a stranger who is not as options want it, or sends for somebody who does not let him."""
+        if self.options.check_helo or self.options.client_names or self.server.checks:
             from . import clientchecks
             clientchecks.check_client(self)
+            clientchecks.check_sender(self, sender)
 
     def check_recipient(self, rcpt):
-        """Raise Refused for a mail that is to come again; raises Unavailable."""
-        if self.options.greylist:
+        """Raise Refused for a client that is on a list, or a mail that is to come again; raises Unavailable."""
+        if self.server.checks or self.options.greylist:
             from . import clientchecks
+            clientchecks.check_lists(self, rcpt)
             clientchecks.check_greylist(self, rcpt)
+
+    def check_letter(self, letter):
+        """See whose a stranger's mail is, or sign what others submit; raises Refused."""
+        if self.server.checks or self.server.signer:
+            from . import clientchecks
+            clientchecks.check_letter(self, letter)
 
     def protocol(self, utf8):
         """How a mail came (RFC 3848)."""

@@ -25,6 +25,10 @@ class Unusable(Exception):
     """This server takes no mail from us now; the text is a reply as a server would have put it."""
 
 
+class NoTls(Unusable):
+    """This server has no TLS, and it is wanted."""
+
+
 class LoopsBack(Unusable):
     """This server is ourselves."""
 
@@ -44,6 +48,10 @@ class Wishes:
         self.hostname, self.tls, self.authorities = hostname, tls, authorities
         self.user, self.password = user, password
         self.connecting, self.patience = connecting, patience
+
+    def strict(self):
+        """The same, with a good certificate."""
+        return Wishes(self.hostname, "must", self.authorities, self.user, self.password, self.connecting, self.patience)
 
     def without_login(self):
         """The same for servers that our password is not for."""
@@ -137,7 +145,7 @@ class Session:
     def _encrypt(self, must):
         if "STARTTLS" not in self.offered:
             if must:
-                raise Unusable("454 4.7.4 TLS is wanted, and the server has none")
+                raise NoTls("454 4.7.4 TLS is wanted, and the server has none")
             return
         reply = self._ask(b"STARTTLS")
         if reply.code != 220:

@@ -60,30 +60,37 @@ class Routes:
     def resolve(self, address: str) -> list[str]:
         """Where mail for an address of ours ends up: mailboxes, and addresses elsewhere; [] if nobody has it.
 
+        Raises TooMany.
+        """
+        return list(self.ends(address))
+
+    def ends(self, address: str) -> dict[str, Mailbox | None]:
+        """As resolve, with the mailbox of each address that is here, and None for one elsewhere.
+
         An alias that names itself keeps a copy in its own mailbox.  An address elsewhere is nobody's here, unless an
         alias leads there.  Of an alias' addresses those that nobody has are left out.  Raises TooMany.
         """
         try:
             name = address_name(address)
         except ValueError:
-            return []
+            return {}
         local, domain = split(name)
         if not local or not self.is_local_domain(domain):
-            return []
-        found: dict[str, None] = {}     # an ordered set
+            return {}
+        found: dict[str, Mailbox | None] = {}
         seen, todo = {name}, [name]
         for _ in range(DEEPEST + 1):
             deeper: list[str] = []
             for one in todo:
-                ends, targets = self._step(one)
-                found.update(dict.fromkeys([one] if ends else []))
+                ends, targets = self._step(one, domain)
+                found.update(ends)
                 deeper += targets
             todo = [one for one in dict.fromkeys(deeper) if one not in seen]
             seen.update(todo)
             if len(found) + len(todo) > MOST:
                 raise TooMany(f"{address} leads to more than {MOST} addresses")
             if not todo:
-                return list(found)
+                return found
         raise TooMany(f"{address} leads through more than {DEEPEST} aliases")
 
     def sender_may(self, user: str, address: str) -> bool:
@@ -95,18 +102,19 @@ class Routes:
             return False
         return any(final == name or sub_address(final, self.separator)[0] == name for final in finals)
 
-    def _step(self, address: str) -> tuple[bool, list[str]]:
-        """(does mail for it end here, the addresses that it goes to)"""
+    def _step(self, address: str, ours: str) -> tuple[dict[str, Mailbox | None], list[str]]:
+        """(the address and its mailbox if mail for it ends there, the addresses that it goes to); one domain is ours"""
         local, domain = split(address)
-        if not self.is_local_domain(domain):
-            return True, []
-        for one, _ in self._readings(address):
+        if domain != ours and not self.is_local_domain(domain):
+            return {address: None}, []
+        for one, detail in self._readings(address):
             targets = self._targets(one)
-            ends = (not targets or one in targets) and self._user(one) is not None
-            if targets or ends:
+            user = self._user(one) if not targets or one in targets else None
+            if targets or user is not None:
+                ends: dict[str, Mailbox | None] = {address: Mailbox(user, detail)} if user is not None else {}
                 return ends, [target for target in targets if target != one]
         others = self._targets(f"@{domain}")
-        return False, [f"{local}{target}" if target.startswith("@") else target for target in others]
+        return {}, [f"{local}{target}" if target.startswith("@") else target for target in others]
 
     def _readings(self, name: str) -> list[tuple[str, str]]:
         """(address, detail): as it is, and then as a sub-address, if it can be one."""

@@ -37,7 +37,7 @@ class Delivery:
     """A message on its way into a folder, for a `with` block: unless keep() was called nothing is left of it.
 
     size        octets of its file
-    virtual     octets on the wire
+    virtual     octets on the wire, without the end of a last line that has none: so names of Maildirs count them
 
     `date` in seconds since 1970, if it is not now.  Raises OSError.
     """

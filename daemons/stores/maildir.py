@@ -147,7 +147,7 @@ class Folder:
         for message in messages:
             if message.virtual < 0:
                 try:
-                    message.virtual = sum(map(ToWire().length, self._pieces(message)))
+                    message.virtual = self._length(message)
                 except Expunged:
                     continue
                 measured.append(message)
@@ -172,7 +172,10 @@ class Folder:
 
     def octets(self, message: Message) -> Iterator[bytes]:
         """The message as it goes over the wire, in pieces of some ten thousand octets, with CR LF after each line."""
-        return map(ToWire().octets, self._pieces(message))
+        wire = ToWire()
+        yield from map(wire.octets, self._pieces(message))
+        if rest := wire.rest():
+            yield rest
 
     def flag(self, message: Message, add: bytes = b"", remove: bytes = b"") -> None:
         """Give it these flags and take others away, in cur/; somebody else's changes stay.  Raises Expunged."""
@@ -337,7 +340,25 @@ class Folder:
         if message.virtual < 0 and maildirnames.size(message.name) == status.st_size:
             virtual = maildirnames.virtual(message.name)        # who is wrong about the one may be about the other
             message.virtual = -1 if virtual is None else virtual
+        if message.virtual >= 0 and not self._ends_in_line_end(message):
+            message.virtual = -1        # names and lists tell two octets too few of such a message
         return message
+
+    def _length(self, message: Message) -> int:
+        wire = ToWire()
+        return sum(map(wire.length, self._pieces(message))) + len(wire.rest())
+
+    def _ends_in_line_end(self, message: Message) -> bool:
+        if not message.size:
+            return True
+        try:
+            fd = self._wherever(message, lambda path: os.open(path, READ))
+        except (Expunged, OSError):     # whoever measures it finds out why
+            return False
+        try:
+            return os.pread(fd, 1, message.size - 1) == b"\n"
+        finally:
+            os.close(fd)
 
     def _pieces(self, message: Message) -> Iterator[bytes]:
         with self.open(message) as file:

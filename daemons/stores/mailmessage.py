@@ -11,7 +11,7 @@ class Message:
     name        its file below the folder, such as new/... or cur/..., where it was last seen
     flags       the letters in the name
     size        octets of the file
-    virtual     octets on the wire, where lines end in CR LF; -1 until they were counted
+    virtual     octets on the wire, where each line ends in CR LF, the last one too; -1 until they were counted
     date        seconds since 1970: when it came, or what IMAP's APPEND said; -1 until somebody looked
     modseq      the number of its last change (RFC 7162)
     """

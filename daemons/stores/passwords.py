@@ -38,8 +38,8 @@ class Passwords:
         self._key = os.urandom(32)
         self._right: dict[bytes, float] = {}            # HMAC of what was right -> until when it is remembered
 
-    def check(self, name: str, password: bytes) -> bool:
-        """Is this her password?  It takes as long for a name that is not there."""
+    def check(self, name: str, password: bytes, host: str = "") -> bool:
+        """Is this her password, wherever she is?  It takes as long for a name that is not there."""
         entries = self._entries()
         try:
             name, password = check_name(name), check_password(password)

@@ -8,8 +8,9 @@ must be ours to write, too.  A password for PostgreSQL belongs into ~/.pgpass: a
 import errno
 import os
 import stat
-import sys
 from collections.abc import Callable
+
+from .libraries import library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _sqlite(path: str, create: bool) -> Driver:
 
 
 def _make(path: str, sqlite3: "Any") -> None:
-    """An empty database in WAL mode: there as a whole or not at all, by whoever was the first.
+    """An empty database in WAL mode: there as a whole or not at all, by whoever was the first.  Raises OSError.
 
     What root makes in somebody's folder is that one's: programs are not root.
     """
@@ -94,6 +95,8 @@ def _make(path: str, sqlite3: "Any") -> None:
         connection = sqlite3.connect(temporary, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")         # writes the first page
+        except sqlite3.OperationalError as error:               # SQLite does not tell a full disk from others
+            raise OSError(errno.ENOSPC, str(error), path) from None
         finally:
             connection.close()
         os.fsync(fd)
@@ -124,7 +127,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def _postgresql(dsn: str) -> Driver:
-    psycopg = _imported("psycopg", "python3-psycopg, or psycopg[binary] of PyPI")
+    psycopg = library("psycopg", "python3-psycopg, or psycopg[binary] of PyPI")
     where = dsn.partition("://")[2].partition("?")[0]
     name = f"postgresql://{where.rpartition('@')[2]}"               # without a user's password
 
@@ -137,15 +140,3 @@ def _postgresql(dsn: str) -> Driver:
     # the table itself is asked: to_regclass() may remember, from before the lock, that there was none
     exists = "SELECT 1 FROM pg_tables WHERE schemaname = ANY (current_schemas(false)) AND tablename = 'fd0_schema'"
     return Driver(name, psycopg, connect, exists, lock=f"SELECT pg_advisory_xact_lock({THEIR_LOCK})")
-
-
-def _imported(name: str, package: str) -> "Any":
-    """A module that is not of the standard library; installed programs start without the others' folder."""
-    from importlib import import_module
-    if sys.flags.no_site:
-        import site
-        site.main()
-    try:
-        return import_module(name)
-    except ModuleNotFoundError:
-        raise ValueError(f"{name} is not installed, which PostgreSQL needs ({package})") from None

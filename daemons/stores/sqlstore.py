@@ -121,9 +121,9 @@ class Store:
     def _begun(self, sql: str, values: Sequence[object]) -> "Any":
         """The cursor of a statement that is the first, or alone: where the connection was lost, of another try."""
         while True:
-            new = self._held() is None
+            held = self._held()
             try:
-                cursor = self._connection().cursor()
+                cursor = (held or self._connected()).connection.cursor()
                 try:
                     cursor.execute(spelled(sql, self._style), given(values, self._style))
                 except BaseException:
@@ -132,14 +132,12 @@ class Store:
                 return cursor
             except self.driver.module.Error as error:
                 failure = self._failure(error)
-                if new or not self.driver.may_be_lost or not isinstance(failure, Unavailable):
+                if held is None or not self.driver.may_be_lost or not isinstance(failure, Unavailable):
                     raise failure from None
 
-    def _connection(self) -> "Any":
-        held = self._held()
-        if held is None:
-            held = self._mine.held = _Held(self.driver.connect(), self.driver.stamp())
-        return held.connection
+    def _connected(self) -> "_Held":
+        held = self._mine.held = _Held(self.driver.connect(), self.driver.stamp())
+        return held
 
     def _held(self) -> "_Held | None":
         """The connection that is ours, if there is one and it leads to where a new one would."""

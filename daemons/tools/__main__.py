@@ -25,6 +25,7 @@ COMMANDS = {"list": "the programs, their ports and RFCs",
             "sendmail": "put a mail into the queue, as local programs do",
             "user": "who may log in",
             "cert": "keys and certificates for TLS",
+            "dkim": "keys to sign mail with, and their DNS records",
             "convert": "service files of one launcher as those of another",
             "units": "print or write xinetd.d files and systemd units",
             "manual": "write the manual pages",
@@ -34,7 +35,8 @@ COMMANDS = {"list": "the programs, their ports and RFCs",
 
 def main(arguments=None):
     """Run one sub-command; returns the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:               # a link to us as /usr/sbin/sendmail is what programs call
+        arguments = ["sendmail"] * (os.path.basename(sys.argv[0]) == "sendmail") + sys.argv[1:]
     command = arguments[0] if arguments else "--help"
     try:
         status = _run(command, arguments[1:])

@@ -8,7 +8,7 @@ from . import blocks
 from .arguments import Parser, absolute
 from .changes import Machine
 from .enable import LAUNCHERS, in_place, of
-from .programs import NotOurs, launched
+from .programs import NotOurs, placed
 
 
 def main(arguments):
@@ -26,7 +26,7 @@ def main(arguments):
     machine = Machine(options.root, options.dry_run)
     if machine.live and not machine.dry and os.geteuid() != 0:
         raise NotOurs(f"only root may: sudo fd0 disable {' '.join(options.program) or '--all'}")
-    for service in launched(options.program):
+    for service in placed(options.program):
         _take_away(service, machine, options.all)
     return 0
 

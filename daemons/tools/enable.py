@@ -12,7 +12,7 @@ from daemons.kernel.options import FOLDER, Misuse, read
 from . import blocks, holders
 from .arguments import Parser, absolute
 from .changes import Machine
-from .programs import NotOurs, launched
+from .programs import NotOurs, placed
 from .stubs import CHECKOUT
 from .up import TRY
 
@@ -36,7 +36,7 @@ class Wish:
     @property
     def moved(self):
         """Does it listen elsewhere than the world expects it?"""
-        return self.places != [("", self.service.port)]
+        return bool(self.places) and self.places != [("", self.service.port)]
 
 
 def main(arguments):
@@ -85,7 +85,9 @@ def of(launcher):
 
 def wished(options, machine):
     """What the command line asks for; raises NotOurs for what cannot be meant."""
-    service, = launched([options.program])
+    service, = placed([options.program])
+    if service.standing:
+        _refuse_places(service, options)
     values = [_pair(text) for text in options.values]
     if options.only_from is not None:
         values.append(_pair(f"only-from={options.only_from}"))
@@ -99,6 +101,17 @@ def wished(options, machine):
     return Wish(service, _places(service, options), values, options.each, _library(service, options, machine))
 
 
+def _refuse_places(service, options):
+    """Raise NotOurs for what only a service with sockets can be told."""
+    for name, value in (("port", options.port), ("listen", options.listen), ("only-from", options.only_from),
+                        ("each", options.each)):
+        if value:
+            raise NotOurs(f"{service.name} serves no socket, and has no use for --{name}")
+    if options.launcher != "systemd":
+        raise NotOurs(f"{service.name} serves no socket that {options.launcher} could give it: --with=systemd, or have "
+                      f"it started with the machine: {_library(service, options, Machine(None, True))}/{service.name}")
+
+
 def _pair(text):
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or "\n" in text:
@@ -109,6 +122,8 @@ def _pair(text):
 
 
 def _places(service, options):
+    if service.standing:
+        return []
     port = service.port
     if options.port is not None:
         if not re.fullmatch("[0-9]{1,5}", options.port) or not 0 < int(options.port) < 65536:
@@ -226,6 +241,8 @@ def _tell(wish, machine, launcher):
 
 def trials(wish):
     """What to type to see it work."""
+    if wish.service.standing:
+        return list(TRY.get(wish.service.name, ()))
     host, port = wish.places[0]
     if port is None:
         return [f"nc -NU {host}"]

@@ -32,8 +32,18 @@ def services(chosen=()):
 
 def launched(chosen=()):
     """Those that a launcher can start, because they serve sockets; raises NotOurs for a chosen one that does not."""
+    return _those(chosen, lambda service: service.sockets)
+
+
+def placed(chosen=()):
+    """Those that can be put in place on a machine: these, and such as systemd starts with it and that stay."""
+    return _those(chosen, lambda service: service.sockets or service.standing)
+
+
+def _those(chosen, are):
     found = services(chosen)
     for service in found if chosen else ():
-        if not service.sockets:
-            raise NotOurs(f"{service.name} serves no socket that a launcher could give it; start it by hand")
-    return [service for service in found if service.sockets]
+        if not are(service):
+            raise NotOurs(f"{service.name} serves no socket that a launcher could give it; start it by hand"
+                          + f", or fd0 enable {service.name} --with=systemd" * service.standing)
+    return [service for service in found if are(service)]

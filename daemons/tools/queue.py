@@ -10,6 +10,7 @@ from daemons.stores.queuefolder import SPOOL
 from daemons.wire.queuewords import duration, shown
 
 from .arguments import Parser, absolute
+from .owners import owner_of
 from .programs import NotOurs
 
 HEAD = ("ID", "AGE", "SIZE", "STATE", "NEXT TRY", "SENDER", "RECIPIENTS")
@@ -34,6 +35,11 @@ def main(arguments):
     parser.add_argument("--queue", metavar="DIR", type=absolute, default=SPOOL, help="where it lies [%(default)s]")
     options = parser.parse(arguments)
     _check(parser, options)
+    with owner_of(options.queue):
+        return _act(options)
+
+
+def _act(options):
     control = QueueControl(options.queue)
     try:
         return ACTIONS[options.action](control, options)

@@ -1,4 +1,8 @@
-"""fd0 sendmail: a mail from a local program into the queue, with the options and exit statuses of every sendmail."""
+"""fd0 sendmail: a mail from a local program into the queue, with the options and exit statuses of every sendmail.
+
+Who may not write to the queue, as hardly any user may, has the mail server of this machine take it by SMTP: no program
+has to gain rights for that, and what the server answers is the answer.
+"""
 
 import os
 import sys
@@ -7,10 +11,14 @@ import time
 from daemons.stores.queuefolder import SPOOL
 
 from .arguments import Parser, absolute
+from .owners import owner_of
 
 # sysexits(3)
-USAGE, DATA, NOT_A_USER, NO_ROOM, NOT_ALLOWED = 64, 65, 67, 75, 77
-MODES = ("m",)                          # of -b: take a mail; others are smtpd's (s), mailq's (d), fd0 queue's (p)
+USAGE, DATA, NOT_A_USER, REFUSED, LATER = 64, 65, 67, 69, 75
+SERVER = "localhost:25"
+PATIENCE = 300.0                        # seconds for a reply (RFC 5321, 4.5.3.2)
+NOBODY_THERE = 550, b"5.1.1"            # a reply that means the recipient
+TAKE, LIST = "m", "p"                   # of -b; others are smtpd's (s) and mailq's (d)
 
 
 class SendmailParser(Parser):
@@ -29,8 +37,9 @@ class Wrong(Exception):
 def main(arguments):
     """Queue one mail; returns the exit status."""
     parser = SendmailParser(
-        "sendmail", "Put the mail on standard input into the queue, as programs expect of /usr/sbin/sendmail; mailq\n"
-                    "delivers it. Who may write to the queue may use it.", examples=(
+        "sendmail", "Put the mail on standard input into the queue, as programs expect of /usr/sbin/sendmail; mailq "
+                    "delivers it. Who may not write to the queue has the server at --server take it, which lets mail "
+                    "go elsewhere if its option relay-from has 127.0.0.1 and ::1.", examples=(
             ("fd0 sendmail bob@example.net <mail", "to this address"),
             ("fd0 sendmail -t -i <mail", "to all in To, Cc and Bcc; a lone dot is text")))
     parser.add_argument("recipient", nargs="*", metavar="ADDRESS", help="to whom")
@@ -42,67 +51,161 @@ def main(arguments):
     parser.add_argument("-R", dest="ret", choices=("full", "hdrs", "FULL", "HDRS"), default="",
                         help="what comes back of a failed mail")
     parser.add_argument("-V", dest="envid", metavar="ID", default="", help="the sender's own name for the envelope")
-    parser.add_argument("-b", dest="mode", metavar="MODE", default="m", help="m alone: take a mail")
+    parser.add_argument("-b", dest="mode", metavar="MODE", default="m", help="m: take a mail; p: list the queue")
     parser.add_argument("-o", dest="others", metavar="X", action="append", default=[], help="i as -i; others: ignored")
     parser.add_argument("-B", dest="body", metavar="TYPE", help="ignored: it is seen")
     parser.add_argument("-v", action="store_true", help="ignored")
     parser.add_argument("--hostname", metavar="NAME", default=os.uname().nodename, help="our name [%(default)s]")
     parser.add_argument("--queue", metavar="DIR", type=absolute, default=SPOOL, help="where it lies [%(default)s]")
+    parser.add_argument("--server", metavar="HOST:PORT",
+                        help=f"have this server take it, and not the queue [{SERVER} for who may not write there]")
     options = parser.parse(arguments)
-    if options.mode not in MODES:
-        parser.error(f"-b{options.mode}: only -bm is here; see smtpd, mailq, fd0 queue")
+    if options.mode == LIST:
+        from . import queue
+        return queue.main(["list", f"--queue={options.queue}"])
+    if options.mode != TAKE:
+        parser.error(f"-b{options.mode}: only -bm and -bp are here; see smtpd and mailq")
     if not options.recipient and not options.t:
         parser.error("to whom? name recipients, or say -t")
     try:
-        _queue(options, sys.stdin.buffer)
+        letter = Letter(options, sys.stdin.buffer)
+        if options.server is None and _may_write(options.queue):
+            with owner_of(options.queue):
+                _queue(options, letter)
+        else:
+            _hand_over(options, letter)
     except Wrong as wrong:
         status, text = wrong.args
-    except PermissionError as error:
-        status, text = NOT_ALLOWED, f"{options.queue}: {error.strerror}"
     except OSError as error:
-        status, text = NO_ROOM, f"{error.filename or options.queue}: {error.strerror}"
+        status, text = LATER, f"{error.filename or options.queue}: {error.strerror}"
     else:
         return 0
     print(f"sendmail: {text}", file=sys.stderr)
     return status
 
 
-def _queue(options, file):
+class Letter:
+    """A mail as it came: `sender` is a Mailbox or None, `addresses` are Mailboxes, `text` has CR LF; raises Wrong."""
+
+    __slots__ = ("addresses", "fields", "is_global", "name", "now", "sender", "text", "user")
+
+    def __init__(self, options, file):
+        from daemons.wire import mailheaders
+        host = options.hostname
+        head, body = mailheaders.split(_text(file, options.i or "i" in options.others))
+        self.fields = mailheaders.parse(head)
+        try:
+            addresses = [_address(one, host, NOT_A_USER) for one in options.recipient]
+            addresses += mailheaders.recipients(self.fields) if options.t else []
+        except ValueError as error:
+            raise Wrong(DATA, f"the header: {error}") from None
+        self.addresses = list(dict.fromkeys(addresses))
+        if not self.addresses:
+            raise Wrong(USAGE, "nobody to send it to: no To, Cc or Bcc")
+        self.user, self.name, self.now = _user(), options.name, time.time()
+        self.sender = None if options.sender in ("", "<>") else _address(options.sender or self.user, host, DATA)
+        if options.t:
+            head = self.fields.without(lambda field: field.name in ("bcc", "resent-bcc")) + b"\r\n"
+            self.fields = mailheaders.parse(head)
+        everybody = (*self.addresses, *([self.sender] if self.sender else []))
+        self.is_global = not head.isascii() or any(not one.is_ascii for one in everybody)
+        self.text = (head + body).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+    @property
+    def offset(self):
+        """Of our local time, in minutes."""
+        return time.localtime(self.now).tm_gmtoff // 60
+
+    def completion(self, host, unique):
+        """The header fields that are missing."""
+        from daemons.wire import tracefields
+        made = tracefields.completion(self.fields, server=host, unique=unique, seconds=self.now, offset=self.offset)
+        if self.fields.get("from") is None:
+            made += _from(self.name, self.sender or _address(self.user, host, DATA))
+        return made
+
+
+def _may_write(queue):
+    """May we, or does it lack only what we may make?"""
+    return os.access(f"{queue}/tmp", os.W_OK | os.X_OK) and os.access(f"{queue}/mail", os.W_OK | os.X_OK)
+
+
+def _queue(options, letter):
     from daemons.stores.queuewriter import QueueWriter
-    from daemons.wire import mailheaders, tracefields
+    from daemons.wire import tracefields
     from daemons.wire.queuelines import Recipient
     host = options.hostname
-    head, body = mailheaders.split(_text(file, options.i or "i" in options.others))
-    fields = mailheaders.parse(head)
-    try:
-        addresses = [_address(one, host, NOT_A_USER) for one in options.recipient]
-        addresses += mailheaders.recipients(fields) if options.t else []
-    except ValueError as error:
-        raise Wrong(DATA, f"the header: {error}") from None
-    addresses = list(dict.fromkeys(addresses))
-    if not addresses:
-        raise Wrong(USAGE, "nobody to send it to: no To, Cc or Bcc")
-    user = _user()
-    sender = None if options.sender in ("", "<>") else _address(options.sender or user, host, DATA)
-    if options.t:
-        head = fields.without(lambda field: field.name in ("bcc", "resent-bcc")) + b"\r\n"
-        fields = mailheaders.parse(head)
-    now = time.time()
     writer = QueueWriter(options.queue)
-    is_global = any(not one.is_ascii for one in (*addresses, *([sender] if sender else [])))
-    text = (head + body).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    with writer.new(str(sender or ""), [Recipient(str(one), options.notify) for one in addresses], now,
-                    is_global or not head.isascii(), user=user, protocol="local", envid=options.envid,
-                    ret=options.ret.upper(), body="" if text.isascii() else "8BITMIME") as message:
-        offset = time.localtime(now).tm_gmtoff // 60
-        message.write(tracefields.received(server=host, with_="local", id=message.id, seconds=now, offset=offset,
-                                           recipients=addresses))
-        message.write(tracefields.completion(fields, server=host, unique=message.id, seconds=now, offset=offset))
-        if fields.get("from") is None:
-            message.write(_from(options.name, sender or _address(user, host, DATA)))
-        message.write(text)
+    with writer.new(str(letter.sender or ""), [Recipient(str(one), options.notify) for one in letter.addresses],
+                    letter.now, letter.is_global, user=letter.user, protocol="local", envid=options.envid,
+                    ret=options.ret.upper(), body="" if letter.text.isascii() else "8BITMIME") as message:
+        message.write(tracefields.received(server=host, with_="local", id=message.id, seconds=letter.now,
+                                           offset=letter.offset, recipients=letter.addresses))
+        message.write(letter.completion(host, message.id))
+        message.write(letter.text)
         message.commit()
     writer.close()
+
+
+def _hand_over(options, letter):
+    """By SMTP, to all recipients or to none; raises Wrong."""
+    import smtplib
+    where = options.server or SERVER
+    why = "" if options.server else f"{options.queue} is not ours to write to, and "
+    try:
+        host, port = _place(where)
+        with smtplib.SMTP(host, port, options.hostname, PATIENCE) as client:
+            client.ehlo_or_helo_if_needed()
+            _say(client, options, letter)
+    except smtplib.SMTPResponseException as error:
+        raise Wrong(LATER, f"{why}{where} says: {error.smtp_code} {_line(error.smtp_error)}") from None
+    except (OSError, smtplib.SMTPException) as error:
+        raise Wrong(LATER, f"{why}{where} takes no mail now: {error}") from None
+
+
+def _say(client, options, letter):
+    """One transaction."""
+    mail, rcpt, text = [], [], letter.completion(options.hostname, os.urandom(9).hex())
+    text += letter.text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")   # RFC 5321, 2.3.8
+    if not text.isascii() and client.has_extn("8bitmime"):
+        mail.append("BODY=8BITMIME")
+    if letter.is_global and client.has_extn("smtputf8"):
+        client.command_encoding = "utf-8"
+        mail.append("SMTPUTF8")
+    if client.has_extn("dsn"):
+        mail += [f"RET={options.ret.upper()}"] * bool(options.ret) + [f"ENVID={options.envid}"] * bool(options.envid)
+        rcpt = [f"NOTIFY={options.notify.upper()}"] * bool(options.notify)
+    try:
+        _check("the sender", client.mail(str(letter.sender or ""), mail))
+        for one in letter.addresses:
+            _check(str(one), client.rcpt(str(one), rcpt))
+        _check("the mail", client.data(text))
+    except UnicodeEncodeError:
+        raise Wrong(REFUSED, "the server takes no addresses in UTF-8 (RFC 6531)") from None
+
+
+def _check(what, reply):
+    """Raise Wrong for a reply that says no."""
+    code, said = reply
+    if code >= 400:
+        status = LATER if code < 500 else NOT_A_USER if (code, said[:5]) == NOBODY_THERE else REFUSED
+        raise Wrong(status, f"{what}: {code} {_line(said)}")
+
+
+def _place(text):
+    """(host, port) of --server."""
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        host, port = text, "25"
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise Wrong(USAGE, f"--server={text}: not HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _line(said):
+    """A reply as one line that a terminal may show."""
+    text = " ".join(said.decode("utf-8", "replace").split())
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _text(file, dots):

@@ -1,10 +1,14 @@
-"""A service in place under systemd: its socket unit enabled and started, with what differs in drop-ins."""
+"""A service in place under systemd: its socket unit enabled and started, with what differs in drop-ins.
+
+A program that serves no socket has a service alone, which is started with the machine.
+"""
 
 import os
 import shutil
 
 from daemons.kernel import describe
 from daemons.kernel.options import known
+from daemons.stores.mailusers import SERVERS
 from daemons.wire.accesspatterns import is_name
 
 from .changes import is_booted_by_systemd
@@ -18,8 +22,10 @@ DROP_IN = "50-fd0-enable.conf"
 
 
 def units(service, each):
-    """(socket unit, service unit) of a program."""
+    """(the unit to enable: its socket or, without one, its service; service unit) of a program."""
     stem = f"fd0-{service.name}{'-each' if each else ''}"
+    if service.standing:
+        return f"{stem}.service", f"{stem}.service"
     return f"{stem}.socket", f"{stem}{'@' if each else ''}.service"
 
 
@@ -30,19 +36,20 @@ def both(service):
 
 
 def has(service, machine):
-    """Is one of its sockets enabled, by whomever, or is anything of ours there?"""
-    return any(_links(socket, machine) or _ours(service, pair, machine) for pair in both(service)
-               for socket in pair[:1])
+    """Is one of its units enabled, by whomever, or is anything of ours there?"""
+    return any(_links(pair[0], machine) or _ours(service, pair, machine) for pair in both(service))
 
 
-def _links(socket, machine):
-    """Is the socket enabled: does a link of sockets.target name it?"""
-    return os.path.lexists(machine.path(f"{ETC}/sockets.target.wants/{socket}"))
+def _links(unit, machine):
+    """Is it enabled: does a link of the target that wants such units name it?"""
+    target = "sockets" if unit.endswith(".socket") else "multi-user"
+    return os.path.lexists(machine.path(f"{ETC}/{target}.target.wants/{unit}"))
 
 
 def _ours(service, pair, machine):
     """The files that fd0 enable wrote for these units."""
     mark = MARK.format(name=service.name)
+    pair = dict.fromkeys(pair)
     names = [f"{ETC}/{unit}" for unit in pair] + [f"{ETC}/{unit}.d/{DROP_IN}" for unit in pair]
     return [name for name in names if (machine.read(name) or "").startswith(mark)]
 
@@ -59,11 +66,11 @@ def refuse(wish, machine):
 
 
 def enable(wish, machine):
-    """Write what is not there, and have systemd open the socket, now and at every start."""
+    """Write what is not there, and have systemd open the socket or start the service, now and at every start."""
     socket, service = units(wish.service, wish.each)
     texts = describe.files(wish.service, wish.library)
     mark = MARK.format(name=wish.service.name)
-    for unit in (socket, service):
+    for unit in dict.fromkeys((socket, service)):
         if not any(machine.read(f"{folder}/{unit}") is not None for folder in (ETC, *FOLDERS)):
             machine.write(f"{ETC}/{unit}", mark + texts[f"systemd/{unit}"])
     for unit, lines in ((socket, _elsewhere(wish)), (service, _rights(wish))):
@@ -94,7 +101,7 @@ def _rights(wish):
     values = dict(wish.values)
     rows = known(wish.service)
     lines = []
-    if _calls_others(wish.service, values):
+    if "network" not in wish.service.needs and _calls_others(wish.service, values):
         lines += describe.CALLING
     if any(f"homes:--{name}" in wish.service.needs for name in values):
         lines.append("ProtectHome=read-only")
@@ -113,7 +120,8 @@ def _folder(path):
 def _calls_others(service, values):
     """Do these options have it call others, or look up names?"""
     listed = f"{values.get('only-from', '')} {values.get('no-access', '')}".replace(",", " ").split()
-    return (any(f"network:--{name}" in service.needs for name in values) or values.get("names") == "yes"
+    return (any(f"network:--{name}" in service.needs and value != "no" for name, value in values.items())
+            or any(value.startswith(SERVERS) for value in values.values()) or values.get("names") == "yes"
             or any(map(is_name, listed)))
 
 
@@ -123,7 +131,8 @@ def disable(service, machine):
         files, enabled = _ours(service, pair, machine), _links(pair[0], machine)
         if enabled and machine.live:
             machine.run("systemctl", "disable", "--now", pair[0])
-            machine.run("systemctl", "stop", pair[1].replace("@.", "@*."))
+            if pair[1] != pair[0]:
+                machine.run("systemctl", "stop", pair[1].replace("@.", "@*."))
         elif enabled:
             machine.run("systemctl", f"--root={machine.root or '/'}", "disable", pair[0])
         for name in files:

@@ -5,7 +5,7 @@ import os
 from daemons.kernel import describe
 
 from .arguments import Parser, absolute
-from .programs import launched
+from .programs import placed
 
 
 def main(arguments):
@@ -19,7 +19,7 @@ def main(arguments):
                         help="where the programs are installed [%(default)s]")
     options = parser.parse(arguments)
     files = {}
-    for service in launched(options.program):
+    for service in placed(options.program):
         files.update(describe.files(service, options.library))
     for name, text in files.items():
         if options.to is None:

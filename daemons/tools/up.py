@@ -23,6 +23,7 @@ from .programs import NotOurs, launched, names
 TWICE = ["--logopt=pid,perror"]     # the log goes to syslog and to the terminal
 OFFSET = 7000           # echo's port 7 becomes 7007
 MOST = 65535 - 1023     # what can be added to any port below 1024
+MAIL = "mail"           # not a program, but several, and what they need
 PATHS = (path, paths)   # kinds of options that may be relative here
 LATER = 111             # exit status: a port is taken now; try again later
 TRY = {                 # what to type for the services whose protocol waits for something
@@ -38,6 +39,7 @@ TRY = {                 # what to type for the services whose protocol waits for
     "pop3d": ("printf 'CAPA\\r\\nQUIT\\r\\n' | nc {at}", ""),
     "smtpd": ("printf 'EHLO me\\r\\nQUIT\\r\\n' | nc {at}", ""),
     "identd": ("echo 1,2 | nc -N {at}", ""),
+    "mailq": ("fd0 queue list",),
 }
 
 
@@ -47,16 +49,23 @@ def main(arguments):
         ("fd0 up", "all of them"),
         ("fd0 up echod fingerd", "only these two"),
         ("fd0 up httpd --root=. --listing=yes", "one, with options of its own; paths may be relative here"),
-        ("fd0 up --bind=0.0.0.0 --offset=0 echod", "for the whole network, at the real port")))
-    parser.add_argument("program", nargs="*", metavar="PROGRAM", help="only these (default: all)")
+        ("fd0 up --bind=0.0.0.0 --offset=0 echod", "for the whole network, at the real port"),
+        ("fd0 up mail", "smtpd, pop3d and mailq with an account, all in ./fd0-mail")))
+    parser.add_argument("program", nargs="*", metavar="PROGRAM", help="only these (default: all), or mail")
     parser.add_argument("--bind", metavar="ADDRESS", type=_address, default="127.0.0.1",
                         help="address to listen at [%(default)s]")
     parser.add_argument("--offset", metavar="NUMBER", type=_offset, default=OFFSET,
                         help="added to ports below 1024 [%(default)s]")
+    parser.add_argument("--folder", metavar="DIR", help="of mail: where it lies; made if need be [fd0-mail]")
     ours, given = _split(arguments, parser)
     options = parser.parse(ours)
     if given and (len(options.program) != 1 or options.program[0] not in names()):
         parser.parse(arguments)         # which says what is wrong with them
+    if options.program == [MAIL]:
+        from . import upmail
+        return upmail.run(options)
+    if options.folder is not None or MAIL in options.program:
+        parser.error(f"{MAIL} stands alone, and --folder goes with it")
     services = launched(options.program)
     options.given = _checked(services[0], given)
     trouble = _taken(services, options)
@@ -75,7 +84,7 @@ def _split(arguments, parser):
     """What is for us, and options that only the program can know."""
     if not isinstance(arguments, list):
         return arguments, []            # somebody asks what we take
-    ours = {name for name, _ in parser.rows()} | {"--help", "--bind", "--offset"}
+    ours = {name for name, _ in parser.rows()} | {"--help", "--bind", "--offset", "--folder"}
     given = [word for word in arguments if word.startswith("--") and word.partition("=")[0] not in ours]
     return [word for word in arguments if word not in given], given
 
@@ -118,20 +127,28 @@ def _taken(services, options):
     """Which place somebody has already, or we must not have: said before anything is started."""
     for service in services:
         for sort in service.sockets:
-            family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
-            with socket.socket(family, socket.SOCK_STREAM if sort == "stream" else socket.SOCK_DGRAM) as probe:
-                if sort == "stream":
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((options.bind, port(service, options)))
-                except OSError as error:
-                    return (f"{service.name} cannot have {_shown(options.bind, port(service, options))}: "
-                            f"{error.strerror}; try another --offset or --bind")
+            why = why_taken(options.bind, [port(service, options)], sort)
+            if why:
+                return f"{service.name} cannot have {why}; try another --offset or --bind"
+    return ""
+
+
+def why_taken(host, numbers, sort="stream"):
+    """The first of these ports that cannot be had, and why; "" if all can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for number in numbers:
+        with socket.socket(family, socket.SOCK_STREAM if sort == "stream" else socket.SOCK_DGRAM) as probe:
+            if sort == "stream":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, number))
+            except OSError as error:
+                return f"{_shown(host, number)}: {error.strerror}"
     return ""
 
 
 def _run(services, options, folder):
-    stubs.write([service.name for service in services], folder, python=_interpreter())
+    stubs.write([service.name for service in services], folder, python=interpreter())
     path = os.path.join(folder, "xinetd.conf")
     with open(path, "w", encoding="utf-8") as file:
         file.write("".join(entry(service, options, folder) for service in services))
@@ -228,16 +245,22 @@ def _user(service):
 
 def _as_nobody():
     """Can the services run as somebody else?  As root, if others reach our files."""
-    return os.getuid() == 0 and all(map(_open_to_all, (_interpreter(), stubs.CHECKOUT, describe.__file__)))
+    return os.getuid() == 0 and all(map(open_to_all, (interpreter(), stubs.CHECKOUT, describe.__file__)))
 
 
-def _open_to_all(path):
+def open_to_all(path):
+    """Can everybody read it?"""
+    return is_reachable(path) and bool(os.stat(path).st_mode & 0o004)
+
+
+def is_reachable(path):
+    """Can everybody go through the folders above it, as far as they are there?"""
     steps = path.split(os.sep)
     folders = [os.sep.join(steps[:count]) or os.sep for count in range(1, len(steps))]
-    return all(os.stat(folder).st_mode & 0o001 for folder in folders) and bool(os.stat(path).st_mode & 0o004)
+    return all(os.stat(folder).st_mode & 0o001 for folder in folders if os.path.exists(folder))
 
 
-def _interpreter():
+def interpreter():
     """The system's interpreter if it is new enough, as for installed programs; else the one behind our own."""
     system = "/usr/bin/python3"
     new_enough = [system, "-ISc", "import sys; sys.exit(sys.version_info < (3, 11))"]

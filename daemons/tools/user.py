@@ -35,6 +35,7 @@ IN_ACCOUNTS = {
     "disable": Action(useraccounts.disable, *ONE),
     "enable": Action(useraccounts.enable, *ONE, "scope", "expires"),
     "alias add": Action(useraccounts.add_alias, "ADDRESS TARGET ...", 2, MANY),
+    "alias import": Action(useraccounts.bring_aliases, "FILE DOMAIN", 2, 2),
     "alias list": Action(useraccounts.show_aliases, *NONE),
     "alias remove": Action(useraccounts.remove_alias, "ADDRESS and TARGETs, or ADDRESS for all", 1, MANY),
     "app add": Action(useraccounts.add_application, "NAME LABEL", 2, 2, "scope", "networks", "expires"),
@@ -83,6 +84,7 @@ def _parser():
         ("fd0 user app add alice@example.org phone", "makes a password and shows it once"),
         ("fd0 user alias add info@a.org alice@a.org", "mail for the one goes to the other"),
         ("fd0 user alias add @a.org alice@a.org", "all that nobody else has"),
+        ("fd0 user alias import FILE a.org", "a file like /etc/aliases; names without a domain are a.org's"),
         ("fd0 user import FILE", "lines NAME:HASH or NAME<TAB>PASSWORD"),
         ("fd0 user add bob --users=FILE", "with --digest=REALM by HTTP's Digest too"),
         ("fd0 user list --users=FILE", "the names")))

@@ -4,10 +4,13 @@ import sys
 import time
 
 from daemons.stores import accounts, credentials
+from daemons.stores.mailusers import SERVERS
+from daemons.wire import aliaslines
 from daemons.wire.accountlines import parse_line
-from daemons.wire.accountnames import account_name
+from daemons.wire.accountnames import account_name, domain_name
 
 from . import askpassword
+from .owners import owner_of
 from .programs import NotOurs
 
 MOST = 20               # bad lines of an import that are told
@@ -59,10 +62,15 @@ def bring(options):
                 _take(line.removesuffix(b"\n").removesuffix(b"\r"), rows, there)
             except ValueError as error:
                 bad.append(f"{path}:{at}: {error}")
+    _refuse(path, bad)
+    print(f"{_count(into.import_users(_kept(rows)), 'account')} added to {into.store.name}")
+
+
+def _refuse(path, bad):
+    """Tell of bad lines and import nothing."""
     if bad:
         print("\n".join(bad[:MOST]), file=sys.stderr)
         raise NotOurs(f"{path}: {_count(len(bad), 'bad line')}; nothing was imported")
-    print(f"{_count(into.import_users(_kept(rows)), 'account')} added to {into.store.name}")
 
 
 def quota(options):
@@ -127,6 +135,24 @@ def add_alias(options):
     print(f"{address}: leads to {', '.join(targets)}")
 
 
+def bring_aliases(options):
+    """Add the aliases of a file, which are of one domain where they name none: all of it, or nothing."""
+    path, domain = options.words
+    there = _opened(options)
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        rows, bad = aliaslines.parse(file.read(), domain_name(domain))
+    ours = set(there.list_domains())
+    bad += [(0, f"{address}: its domain is none of ours") for address, _ in rows
+            if address.rpartition("@")[2] not in ours]
+    _refuse(path, [f"{path}:{at}: {why}" if at else f"{path}: {why}" for at, why in bad])
+    for address, targets in rows:
+        there.add_alias(address, *targets)
+    print(f"{_count(len(rows), 'alias', 'es')} added to {there.store.name}")
+    lost = [address for address, _ in rows if not there.resolve(address)]
+    if lost:
+        print(f"fd0 user: these lead to nobody yet: {', '.join(lost)}", file=sys.stderr)
+
+
 def show_aliases(options):
     """Print each alias with where it leads."""
     for address, target in _opened(options).list_aliases():
@@ -179,7 +205,10 @@ def called(options):
 
 def _opened(options, create=False):
     try:
-        return accounts.open(options.accounts, create=create)
+        if options.accounts.startswith(SERVERS):
+            return accounts.open(options.accounts, create=create)
+        with owner_of(options.accounts.removeprefix("sqlite:")):
+            return accounts.open(options.accounts, create=create)
     except FileNotFoundError as error:
         if create or error.filename is None:
             raise

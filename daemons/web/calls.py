@@ -81,20 +81,12 @@ class Server:
         self.registry = Audited(debug=options.debug)
         offered.fill(self.registry, options, self.extensions)
         self.origins = {httporigin.parse(one) for one in options.origins or ()}
-        self.users = self._users(options.users) if options.users else None
-        if options.restrict and not options.users and not behind:
-            raise ValueError("restrict: nobody can say who he is; say --users=FILE")
-
-    def _users(self, path):
-        """The passwords, and what is needed to check them: below a new root there will be nothing to load."""
-        import hashlib  # noqa: F401
-        import hmac  # noqa: F401
-        import unicodedata  # noqa: F401
-
-        from daemons.stores.passwords import Passwords
-
-        from . import login  # noqa: F401
-        return Passwords(path)
+        self.users = None
+        if options.users or options.accounts:
+            from . import login
+            self.users = login.users_of(options)
+        if options.restrict and self.users is None and not behind:
+            raise ValueError("restrict: nobody can say who he is; say --users=FILE or --accounts")
 
     def answer(self, exchange):
         """Answer a request; a program that is refused gets no page, but a line of text."""

@@ -1,4 +1,5 @@
-"""Who asks: Basic and Digest authentication against a file of passwords, with the penalty for those who guess.
+"""Who asks: Basic and Digest authentication against a file of passwords, or Basic against the accounts of a database,
+with the penalty for those who guess.
 
 The wait for an address whose logins failed comes before the password is looked at, so that it tells nothing.
 """
@@ -9,6 +10,7 @@ import os
 from daemons.wire import httpauth
 
 BASIC, DIGEST = "basic", "digest"
+AGAIN = ("Retry-After", "30"),
 
 
 class Nonces:
@@ -26,6 +28,31 @@ class Nonces:
         with self.lock:
             return httpauth.digest_verdict(given, exchange.request.method, target, realm, secret, self.key,
                                            exchange.stream.time(), self.uses)
+
+
+def users_of(options):
+    """Those who may log in by --users or --accounts, None where neither is said.  Raises ValueError, OSError.
+
+    Also what is needed to check them is loaded: below a new root there will be nothing to load.
+    """
+    if not options.accounts:
+        return passwords(options.users) if options.users else None
+    if options.users:
+        raise ValueError("--users and --accounts: say one of them")
+    from daemons.stores import accounts
+    from daemons.stores.mailusers import SERVERS
+    options.calling = getattr(options, "calling", False) or options.accounts.startswith(SERVERS)
+    return accounts.AccountsUsers(accounts.open(options.accounts))
+
+
+def passwords(path):
+    """The users of a file.  Raises ValueError, OSError."""
+    import hashlib  # noqa: F401
+    import hmac  # noqa: F401
+    import unicodedata  # noqa: F401
+
+    from daemons.stores.passwords import Passwords
+    return Passwords(path)
 
 
 def demand(exchange, users, realm, nonces=None):
@@ -57,13 +84,21 @@ def _basic(exchange, users, realm, value):
     if given is None:
         exchange.refuse(400, "improper credentials")
     name, password = given
-    if not _known(exchange, value) or not users.check(name, password):
+    if not _known(exchange, value) or not _is_right(exchange, users, name, password):
         _wait(exchange, name)
-        if not users.check(name, password):
+        if not _is_right(exchange, users, name, password):
             _failed(exchange, name, password)
             ask(exchange, realm)
         _passed(exchange, name, value)
     exchange.user, exchange.auth_type = name, "Basic"
+
+
+def _is_right(exchange, users, name, password):
+    """Is this her password?  Refuses with 503 while nobody can tell."""
+    try:
+        return users.check(name, password, exchange.client)
+    except OSError as error:
+        exchange.refuse(503, f"those who may log in cannot be looked up: {error.strerror}", AGAIN)
 
 
 def _digest(exchange, users, realm, nonces, value):

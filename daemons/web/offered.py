@@ -69,7 +69,7 @@ def _of_database(path):
 
 def _permit(registry, options):
     """Where people log in, everything is for them alone, unless a rule says otherwise."""
-    if options.users or options.restrict:
+    if options.users or options.accounts or options.restrict:
         for one in registry.methods.values():
             one.users = LoggedIn()
     if not options.restrict:

@@ -37,7 +37,7 @@ class Server:
         path = single.get("root") or options.root
         site = Site(root_of(path) if path else None, listing=options.listing, siblings=options.siblings,
                     index=tuple(name.encode() for name in options.index.split()),
-                    users=self.users(single.get("users") or options.users))
+                    users=self.users(single.get("users")))
         for prefix in options.cgi or ():
             site.add_place("cgi", prefix)
         site.digest = options.login == "digest"
@@ -55,6 +55,8 @@ class Server:
             site.folders = UserFolders(options.user_folders, site)
         if site.digest and site.users is not None:
             from .login import Nonces
+            if options.accounts and "users" not in single:
+                raise ValueError("accounts know no Digest; say --login=basic, or --users=FILE")
             self.nonces = site.nonces = self.nonces or Nonces()
         return site
 
@@ -83,16 +85,12 @@ class Server:
             from . import login  # noqa: F401
 
     def users(self, path):
-        """The passwords of a file, read once for all sites."""
-        if path and path not in self.passwords:
-            # loaded now, since below a new root there is nothing to load
-            import hashlib  # noqa: F401
-            import hmac  # noqa: F401
-            import unicodedata  # noqa: F401
-
-            from daemons.stores.passwords import Passwords
-            self.passwords[path] = Passwords(path)
-            self.options.learnt.append(path)
+        """Those who may log in: of this file, or of the options; they are looked for once for all sites."""
+        if path not in self.passwords and (path or self.options.users or self.options.accounts):
+            from . import login
+            self.passwords[path] = login.passwords(path) if path else login.users_of(self.options)
+            if path:
+                self.options.learnt.append(path)
         return self.passwords.get(path)
 
     # -- answering --

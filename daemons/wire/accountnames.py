@@ -5,13 +5,12 @@ ASCII letters are folded; it is UTF-8 in Normalization Form C (RFC 6532, 3.1).
 An account may have no domain: then it can log in, and has no mail.
 """
 
+from . import mailaddresses
 from .httpauth import normal
 from .passwordlines import check_name
 
-LONGEST_LOCAL, LONGEST_DOMAIN, LONGEST_LABEL = 64, 253, 63      # octets (RFC 5321, 4.5.3.1; RFC 1035, 2.3.4)
+LONGEST_LOCAL, LONGEST_DOMAIN = 64, 253         # octets (RFC 5321, 4.5.3.1; RFC 1035, 2.3.4)
 LONGEST_ADDRESS = 254           # octets of an address elsewhere (RFC 3696, erratum 1690)
-LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
-DEVIANT = frozenset("\u00df\u03c2\u200c\u200d")       # IDNA 2003 and 2008 make different domains of them (UTS 46, 7)
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_+=.")  # what stands in the name of a folder as it is
 
 
@@ -58,17 +57,19 @@ def target_name(address: str) -> str:
 
 
 def domain_name(name: str) -> str:
-    """The one spelling of a domain; raises ValueError."""
-    try:
-        ascii_name = (name if name.isascii() else name.encode("idna").decode("ascii")).removesuffix(".").lower()
-    except UnicodeError:
-        ascii_name = ""
-    if not DEVIANT.isdisjoint(name):
+    """The one spelling of a domain, which is that of an envelope (wire.mailaddresses); raises ValueError.
+
+    The dot that may stand at the end of a name of DNS is left out.
+    """
+    if any(sign in name for sign in mailaddresses.DEVIANT):
         raise ValueError(f"{name[:80]!r} may be two different domains: write it as xn--...")
-    labels = ascii_name.split(".")
-    if len(ascii_name) > LONGEST_DOMAIN or not all(_is_label(label) for label in labels):
+    try:
+        found = mailaddresses.domain(name.removesuffix(".").encode(), utf8=True)
+    except ValueError:
+        found = ""
+    if not 0 < len(found) <= LONGEST_DOMAIN:
         raise ValueError(f"{name[:80]!r} is no name of a domain")
-    return ascii_name
+    return found
 
 
 def sub_address(name: str, separator: str) -> tuple[str, str]:
@@ -90,7 +91,3 @@ def folder_of(name: str) -> str:
 
 def _folded(local: str) -> str:
     return local.encode().lower().decode()              # of octets, only ASCII is folded
-
-
-def _is_label(label: str) -> bool:
-    return 0 < len(label) <= LONGEST_LABEL and LETTERS.issuperset(label) and label[0] != "-" and label[-1] != "-"

@@ -2,7 +2,8 @@
 
 Both ways are exact.  What came over the wire leaves as it came: only a CR LF that stands for itself is made shorter,
 while CR CR LF stays.  What others put into the store leaves with CR LF at the end of each line, whether they
-wrote LF or CR LF (RFC 5322, section 2.1), and how many octets that makes can be known without making them.
+wrote LF or CR LF (RFC 5322, section 2.1) or, at the end of it all, nothing; and how many octets that makes can be
+known without making them.
 """
 
 
@@ -32,22 +33,30 @@ class ToStore:
 
 
 class ToWire:
-    """The way out of a file: use either `octets` or `length` for all of its pieces."""
+    """The way out of a file: use either `octets` or `length` for all of its pieces, and `rest` for its end."""
 
-    __slots__ = ("_after_cr",)
+    __slots__ = ("_after_cr", "_in_line")
 
     def __init__(self) -> None:
-        self._after_cr = False
+        self._after_cr = self._in_line = False
 
     def octets(self, piece: bytes) -> bytes:
         """The piece with CR LF for each LF."""
-        begins = self._after_cr and piece.startswith(b"\n")         # its CR has left with the piece before
-        self._after_cr = piece.endswith(b"\r") if piece else self._after_cr
+        begins = self._after(piece)
         longer = piece.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         return longer[1:] if begins else longer
 
     def length(self, piece: bytes) -> int:
         """How many octets it is with CR LF for each LF."""
+        return len(piece) + piece.count(b"\n") - piece.count(b"\r\n") - self._after(piece)
+
+    def rest(self) -> bytes:
+        """The end of a last line that has none in the file."""
+        return b"\r\n" if self._in_line else b""
+
+    def _after(self, piece: bytes) -> bool:
+        """Note how a piece ends; does it begin with an LF whose CR has left with the piece before?"""
         begins = self._after_cr and piece.startswith(b"\n")
-        self._after_cr = piece.endswith(b"\r") if piece else self._after_cr
-        return len(piece) + piece.count(b"\n") - piece.count(b"\r\n") - begins
+        if piece:
+            self._after_cr, self._in_line = piece.endswith(b"\r"), not piece.endswith(b"\n")
+        return begins

@@ -19,7 +19,8 @@ ATEXT = LETTERS + b"!#$%&'*+-/=?^_`{|}~"        # RFC 5322, 3.2.3
 HIGH = bytes(range(128, 256))
 POSTMASTER = "postmaster"
 V6 = "IPv6:"
-DEVIANT = "\u00df\u03c2\u200c\u200d"     # IDNA 2003 makes another domain of these than IDNA 2008 (UTS 46, 7)
+# IDNA 2003 makes another domain of these than IDNA 2008 (UTS 46, 7); of a capital sharp s it is later versions
+DEVIANT = "\u00df\u1e9e\u03c2\u200c\u200d"
 
 
 class NotAscii(ValueError):

@@ -42,7 +42,7 @@ def test_lintian_finds_no_error_and_no_warning(deb):
 def test_the_package_has_everything_that_make_install_puts_in_place(unpacked):
     found = {path for path in trees.files(unpacked) if not path.startswith(("DEBIAN/", "usr/lib/fd0/daemons/"))}
     units = {name.replace("systemd/", "lib/systemd/system/", 1) if name.startswith("systemd/") else
-             f"usr/share/fd0/{name}" for service in programs.launched() for name in describe.files(service)}
+             f"usr/share/fd0/{name}" for service in programs.placed() for name in describe.files(service)}
     unit_folder = "usr/lib/systemd/system/" if (unpacked / "usr/lib/systemd/system").exists() else "lib/systemd/system/"
     units = {name.replace("lib/systemd/system/", unit_folder, 1) for name in units}
     assert found == {

@@ -74,6 +74,31 @@ def test_disable_undoes_enable(tree, fd0, name, launcher):
     assert after == before
 
 
+def test_what_serves_no_socket_is_started_with_the_machine(tree, fd0):
+    need("systemd")
+    before = trees.snapshot(tree)
+    status, printed, complaint = fd0("enable", "mailq", "--with=systemd", "--set", "smarthost=relay.example.net:587")
+    assert (status, complaint) == (0, "") and "undo:     fd0 disable mailq" in printed
+    assert (tree / "etc/systemd/system/multi-user.target.wants/fd0-mailq.service").is_symlink()
+    assert "smarthost = relay.example.net:587" in (tree / "etc/fd0/mailq.conf").read_text()
+    status, printed, complaint = fd0("enable", "mailq", "--with=systemd")
+    assert status == 100 and "mailq is in place already, under systemd" in complaint
+    assert fd0("disable", "mailq")[0] == 0
+    assert trees.snapshot(tree) == before
+
+
+@pytest.mark.parametrize("options, complaint", [
+    (["--with=xinetd"], "mailq serves no socket that xinetd could give it: --with=systemd, or have it started with the "
+                        "machine: /usr/local/lib/fd0/mailq"),
+    (["--with=systemd", "--port=25"], "mailq serves no socket, and has no use for --port"),
+    (["--with=systemd", "--listen=127.0.0.1"], "mailq serves no socket, and has no use for --listen"),
+    (["--with=systemd", "--each"], "mailq serves no socket, and has no use for --each")])
+def test_what_serves_no_socket_cannot_be_given_one(tree, fd0, options, complaint):
+    before = trees.snapshot(tree)
+    assert fd0("enable", "mailq", *options)[2] == f"fd0 enable: {complaint}\n"
+    assert trees.snapshot(tree) == before
+
+
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_what_was_there_before_stays(tree, fd0, launcher):
     need(launcher)

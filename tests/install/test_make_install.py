@@ -28,7 +28,7 @@ def tree(tmp_path_factory):
 def expected():
     """Every file of an installation but the library's modules."""
     units = {f"usr/local/lib/{name}".replace("systemd/", "systemd/system/", 1) if name.startswith("systemd") else
-             f"usr/local/share/fd0/{name}" for service in programs.launched() for name in describe.files(service)}
+             f"usr/local/share/fd0/{name}" for service in programs.placed() for name in describe.files(service)}
     return {*units, *(f"{LIBRARY}/{name}" for name in programs.names()),
             *(f"usr/local/share/man/{name}" for name in manual.pages()),
             "usr/local/bin/fd0", "usr/local/lib/sysusers.d/fd0.conf", "usr/local/lib/tmpfiles.d/fd0.conf",
@@ -114,7 +114,7 @@ def test_a_machine_is_as_it_was_after_uninstall():
 def test_where_something_is_kept_its_owner_stays():
     with Inside() as inside:
         inside("make", "install", "PYTHON=/usr/bin/python3")
-        inside("touch", "/var/lib/fd0/mail")
+        inside("touch", "/var/lib/fd0/accounts.db")
         assert "kept, since something is in it: /var/lib/fd0; and with it the user fd0\n" in \
             inside("make", "uninstall").stdout
         assert inside("getent", "passwd", "fd0").stdout and not os.path.exists(f"{inside.root}/var/spool/fd0")

@@ -13,6 +13,7 @@ from daemons.tools import programs
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SERVICES = programs.launched()
+STANDING = [service for service in programs.placed() if service.standing]
 # what no program asks for yet, and everything at once
 ODD = Service("oddd", about="Ask for everything.", port=4242, sockets=("stream", "dgram"), model="fork", user="fd0",
               needs=("network", "netlink", "homes"), writes=("/var/lib/fd0", "/var/spool/fd0"), rfcs=(1, 2))
@@ -22,7 +23,8 @@ each = pytest.mark.parametrize("service", [*SERVICES, ODD], ids=lambda service: 
 
 def everything():
     """Path -> text of all service files."""
-    return {path: text for service in SERVICES for path, text in describe.files(service).items()}
+    return {path: text for service in [*SERVICES, *STANDING]
+            for path, text in describe.files(service).items()}
 
 
 def verify(folder, files):
@@ -98,6 +100,16 @@ def test_a_sandbox_leaves_what_the_program_needs(service):
     assert re.findall(r"^ReadWritePaths=([^-].*)", unit, re.MULTILINE) == [
         path for path in service.writes if not path.startswith("--")]
     assert f"\nUser={service.user}\n" in unit and "DynamicUser" not in unit
+
+
+@pytest.mark.parametrize("service", STANDING, ids=lambda service: service.name)
+def test_what_serves_no_socket_has_a_unit_that_starts_it_with_the_machine(service):
+    (name, unit), = describe.files(service).items()
+    assert name == f"systemd/fd0-{service.name}.service" and "socket" not in unit.replace("serves no socket", "")
+    for line in ("Type=notify", "KillMode=mixed", "Restart=always", "WantedBy=multi-user.target", "After=network.target"
+                 " nss-lookup.target"):
+        assert f"\n{line}\n" in unit
+    assert ("AF_INET" in unit) is ("network" in service.needs) is ("PrivateNetwork" not in unit)
 
 
 def test_a_file_can_be_changed_for_a_trial():

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Fetch the launchers that cannot be installed beside the others, into .launchers/ (which git ignores): openbsd-inetd,
-# whose package excludes xinetd's.  Needs Debian or Ubuntu, a network and no rights; does nothing when all is there.
+# Fetch what cannot be installed beside the rest, into .launchers/ (which git ignores): openbsd-inetd, whose package
+# excludes xinetd's, and mail servers, each of whose packages excludes all others and starts a server.
+# Needs Debian or Ubuntu, a network and no rights; does nothing when all is there.
 set -eu
 
 cache=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)/.launchers
@@ -25,6 +26,7 @@ check() {
 }
 
 fetch openbsd-inetd usr/sbin/inetd
-# Postfix's clients and sink, whose package excludes every other mail server
 fetch postfix usr/sbin/smtp-sink
+fetch opensmtpd usr/sbin/smtpd
 check openbsd-inetd/usr/sbin/inetd
+check opensmtpd/usr/sbin/smtpd

@@ -31,10 +31,10 @@ class Hop:
     """A server that takes mail at 127.0.0.1 (or `host`); `mails` are (sender, recipients, text) of those it took.
 
     `says` maps a verb, or the address of a RCPT, to what is said in the place of the usual reply; "drop" hangs up.
-    `options` are those of aiosmtpd's SMTP.
+    `offers` are lines of its answer to EHLO beside the usual ones; `options` are those of aiosmtpd's SMTP.
     """
 
-    def __init__(self, host="127.0.0.1", port=None, certificate=None, **options):
+    def __init__(self, host="127.0.0.1", port=None, certificate=None, offers=("DSN",), **options):
         from aiosmtpd.controller import Controller
         from aiosmtpd.smtp import SMTP
         hop = self
@@ -49,7 +49,7 @@ class Hop:
                     hop.sessions.append(self)
 
             async def smtp_MAIL(self, arg):
-                self.envelope_dsn, arg = _parted(arg, ("RET=", "ENVID="))
+                self.envelope_dsn, arg = _parted(arg, ("RET=", "ENVID=", "REQUIRETLS"))
                 await super().smtp_MAIL(arg)
 
             async def smtp_RCPT(self, arg):
@@ -62,7 +62,7 @@ class Hop:
             async def handle_EHLO(self, server, session, envelope, hostname, responses):
                 session.host_name = hostname
                 return [said] if (said := hop.says.get("EHLO")) else [
-                    *responses[:-1], "250-DSN", responses[-1]]
+                    *responses[:-1], *(f"250-{one}" for one in offers), responses[-1]]
 
             async def handle_MAIL(self, server, session, envelope, address, options):
                 envelope.mail_from, envelope.mail_options = address or "", [*options, *server.envelope_dsn]

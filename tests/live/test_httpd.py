@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from daemons.stores import passwords
+from daemons.stores import accounts, passwords
 from tests.certificates import Authority
 from tests.live import clients, devlog, installed, machine, processes
 from tests.live.launchers import NOWAIT, WAIT, ByHand, Service, SocketActivate, Xinetd
@@ -265,6 +265,19 @@ def test_curl_logs_in(folder, tmp_path, login, how):
     with Serving("httpd", f"--root={folder}", f"--users={tmp_path / 'users'}", f"--login={login}") as server:
         answer = curl("-i", how, "-u", f"{name}:open sesame", f"http://127.0.0.1:{server.port}/small.txt")
         assert answer.endswith(b"hello\n") is (how in ("--anyauth", f"--{login}"))
+
+
+def test_curl_logs_in_with_an_account(folder, tmp_path):
+    (tmp_path / "db").mkdir()
+    there = accounts.open(f"{tmp_path}/db/accounts", create=True)
+    there.add_domain("example.org")
+    there.add_user("ann@example.org", b"open sesame")
+    phone = there.add_app_password("ann@example.org", "phone", ["http"], ["127.0.0.0/8"])
+    with Serving("httpd", f"--root={folder}", f"--accounts={tmp_path}/db/accounts") as server:
+        url = f"http://127.0.0.1:{server.port}/small.txt"
+        for password, status in ("open sesame", "200"), (phone, "200"), ("simsalabim", "401"):
+            said = "-o", "/dev/null", "-w", "%{http_code}", "-u", f"ann@example.org:{password}"
+            assert curl(*said, url) == status.encode()
 
 
 @pytest.mark.parametrize("login", ["basic", "digest"])

@@ -186,7 +186,9 @@ def test_nobody_is_lost_while_it_reads_its_files_again_and_again(address):
     texts = [service("cat", address, "/bin/cat", cps="0 0", instances=number) for number in ("500", "400")]
     with Inetd(texts[0]) as inetd:
         for number in range(60):
-            inetd.file.write_text(texts[number % 2])
+            written = inetd.file.with_name("written")       # in one step: it may be read any time
+            written.write_text(texts[number % 2])
+            written.replace(inetd.file)
             inetd.tell(signal.SIGHUP)
             assert clients.converse(address, b"hello") == b"hello"
         inetd.log.wait_for("reload ")

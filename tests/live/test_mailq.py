@@ -3,6 +3,7 @@
 import os
 import signal
 import smtplib
+import tempfile
 import time
 from pathlib import Path
 
@@ -388,3 +389,71 @@ def test_hundreds_of_mails_reach_postfixs_smtp_sink(mailq, names):
     finally:
         process.end()
         port.release()
+
+
+# -- the sandbox --
+
+
+def inner(mailq):
+    """The process in the sandbox, which the first one watches over."""
+    children = Path(f"/proc/{mailq.process.first.pid}/task/{mailq.process.first.pid}/children")
+    return machine.until(lambda: children.read_text().split(), what="process in the sandbox")
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "off"])
+def test_it_says_whether_it_is_closed_in(mailq, hop, sandbox):
+    mailq.put("bob@one.test", "alice@example.org")
+    mailq.start(f"--sandbox={sandbox}").until_empty()
+    line, = mailq.told("start ")
+    assert ("sandbox=off" in line) == (sandbox == "off") and hop.recipients() == ["bob@one.test"]
+    status = Path(f"/proc/{inner(mailq)[0]}/status").read_text() if sandbox == "auto" else ""
+    assert sandbox == "off" or "NoNewPrivs:\t1" in status
+
+
+def test_explain_tells_what_it_may_do(mailq, tmp_path):
+    mailq.argv = lambda *more: [*Mailq.argv(mailq, *more), f"--routes={tmp_path}/routes"]
+    (tmp_path / "routes").write_text("")
+    done = mailq.run("--explain")
+    assert done.returncode == 0 and f"will         empty {mailq.path} as us.test" in done.stdout
+    assert "no_new_privs what we run gets no more rights" in done.stdout and "seccomp      " in done.stdout
+    assert "runs none" in done.stdout or "NOT ENFORCED" in done.stdout
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["SIGHUP", "kill"])
+def test_files_that_were_replaced_are_read_in_a_new_sandbox(mailq, hop, told):
+    """In /tmp the file is allowed and not its folder, so that another in its place is out of reach from within."""
+    fd, routes = tempfile.mkstemp(prefix="fd0-routes-", dir="/tmp")
+    os.close(fd)
+    relay = Hop()
+    try:
+        mailq.start(f"--routes={routes}").until("start ")
+        first = inner(mailq)
+        with open(f"{routes}.new", "w") as file:
+            file.write(f"one.test 127.0.0.1:{relay.port.number}\n")
+        os.replace(f"{routes}.new", routes)
+        if told:
+            mailq.process.first.send_signal(signal.SIGHUP)
+            mailq.until("stop ", "replaced")
+        else:
+            os.kill(int(first[0]), signal.SIGKILL)
+        mailq.until("start ", count=2)
+        mailq.put("bob@one.test")
+        mailq.until_empty()
+        assert relay.recipients() == ["bob@one.test"] and hop.mails == []
+        assert mailq.stop() == 0
+    finally:
+        os.unlink(routes)
+        relay.end()
+
+
+def test_when_the_one_outside_is_killed_another_may_begin(mailq, hop):
+    mailq.start().until("start ")
+    old = mailq.process
+    inside = int(inner(mailq)[0])
+    os.kill(old.first.pid, signal.SIGKILL)
+    machine.until(lambda: not processes.running(inside), what="end of the one inside")
+    assert mailq.told("stop ", "why=orphaned")
+    old.end()
+    mailq.put("bob@one.test")
+    mailq.start().until_empty()
+    assert hop.recipients() == ["bob@one.test"]

@@ -12,6 +12,7 @@ from daemons.stores.maildelivery import STALE, Delivery
 from daemons.stores.maildir import Folder
 from daemons.stores.maildirquota import Quota
 from daemons.stores.maildrop import Expunged, InUse, Maildrop, NoMessage
+from daemons.wire import popreplies
 from tests import sources
 
 HOLD = """
@@ -45,8 +46,8 @@ def there(box):
 def test_a_session(box):
     deliver(box, b"one\r\n", b"two\r\n.\r\n", b"three")
     with Maildrop(box) as drop:
-        assert drop.stat() == (3, 5 + 8 + 5)
-        assert drop.sizes() == [(1, 5), (2, 8), (3, 5)]
+        assert drop.stat() == (3, 5 + 8 + 7)
+        assert drop.sizes() == [(1, 5), (2, 8), (3, 7)]
         ids = drop.uidls()
         assert [n for n, _ in ids] == [1, 2, 3] and len({uidl for _, uidl in ids}) == 3
         assert b"".join(drop.octets(2)) == b"two\r\n.\r\n" and drop.size(2) == 8 and drop.uidl(2) == ids[1][1]
@@ -56,12 +57,31 @@ def test_a_session(box):
         drop.delete(3)
         assert drop.stat() == (1, 8) and drop.sizes() == [(2, 8)] and drop.uidls() == [ids[1]]
         drop.reset()
-        assert drop.stat() == (3, 18)
+        assert drop.stat() == (3, 20)
         drop.delete(1)
         assert len(there(box)) == 3
         assert drop.commit() == []
     with Maildrop(box) as drop:
         assert drop.uidls() == [(1, ids[1][1]), (2, ids[2][1])]
+
+
+@pytest.mark.parametrize("data", [b"", b"a", b"a\n", b"a\r", b"a\r\n", b"\n", b"\r", b".", b"a\n.b", b"a\n\n",
+                                  b"a\r\r\n", b"a" * 65536, b"a" * 65535 + b"\n", b"a" * 65535 + b"\r\n"])
+def test_sizes_are_what_retr_sends(box, data):
+    """Whether we count, or a name or a list of another program tells it, who does not count a missing end."""
+    virtual = len(data) + data.count(b"\n") - data.count(b"\r\n")
+    for name in (b"1.a.host", b"2.a.host,S=%d,W=%d" % (len(data), virtual), b"3.a.host"):
+        with open(os.fsencode(box) + b"/new/" + name, "wb") as file:
+            file.write(data)
+    with open(f"{box}/dovecot-uidlist", "wb") as file:
+        file.write(b"3 V1275660208 N30 G3085f01b7f11094c501100008c4a11c1\n29 W%d :3.a.host\n" % virtual)
+    for _ in range(2):
+        with Maildrop(box) as drop:
+            for n, size in drop.sizes():
+                assert len(b"".join(drop.octets(n))) == size
+                with drop.open(n) as file:
+                    sent = b"".join(popreplies.mail([file.read()])).removesuffix(b".\r\n")
+                assert size == len(sent.replace(b"\n..", b"\n.").removeprefix(b"." * sent.startswith(b".")))
 
 
 def test_who_leaves_without_a_word_removes_nothing(box):

@@ -60,6 +60,10 @@ def test_every_command_has_a_page_with_all_its_options(fd0, command):
     (["list", "ecod"], "fd0 list: no program ecod (did you mean echod?)"),
     (["units", "xyzzy"], "fd0 units: no program xyzzy; see fd0 list"),
     (["units", "inetd"], "fd0 units: inetd serves no socket that a launcher could give it; start it by hand"),
+    (["up", "mailq"], "fd0 up: mailq serves no socket that a launcher could give it; start it by hand, or fd0 enable "
+                      "mailq --with=systemd"),
+    (["up", "mail", "echod"], "fd0 up: mail stands alone, and --folder goes with it; see fd0 up --help"),
+    (["up", "echod", "--folder=x"], "fd0 up: mail stands alone, and --folder goes with it; see fd0 up --help"),
     (["up", "inetd"], "fd0 up: inetd serves no socket that a launcher could give it; start it by hand"),
     (["list", "--long"], "fd0 list: no option --long; see fd0 list --help"),
     (["check", "--strikt"], "fd0 check: no option --strikt (did you mean --strict?); see fd0 check --help"),

@@ -8,6 +8,7 @@ import pytest
 from daemons.stores import queuefolder
 from daemons.stores.queuecontrol import QueueControl
 from daemons.tools import sendmail
+from tests.live import machine
 
 MAIL = b"Subject: x\nTo: Bob <bob@example.net>, carol@example.net\nBcc: dan@example.net\n\nhello\n.\nrest\n"
 
@@ -74,5 +75,22 @@ def test_a_wrong_command_line_is_64(sent, arguments):
     assert ended.value.code == 64
 
 
-def test_without_a_queue_it_is_to_be_tried_again(sent):
+def test_without_a_queue_and_a_server_it_is_to_be_tried_again(sent, capsys, monkeypatch):
+    port = machine.Port()
+    monkeypatch.setattr(sendmail, "SERVER", f"127.0.0.1:{port.number}")
     assert sent("--queue=/nowhere/queue", "bob@example.net") == 75
+    assert capsys.readouterr().err == (f"sendmail: /nowhere/queue is not ours to write to, and 127.0.0.1:{port.number} "
+                                       "takes no mail now: [Errno 111] Connection refused\n")
+    port.release()
+
+
+@pytest.mark.parametrize("server", ["host:smtp", ":25x", "host:0", "host:70000"])
+def test_a_server_that_is_none(sent, capsys, server):
+    assert sent(f"--server={server}", "bob@example.net") == 64
+    assert capsys.readouterr().err == f"sendmail: --server={server}: not HOST:PORT\n"
+
+
+def test_it_lists_the_queue_as_mailq_did(sent, capsys):
+    assert sent("-i", "-f", "alice@example.org", "bob@example.net") == 0
+    assert sent("-bp") == 0
+    assert "bob@example.net" in capsys.readouterr().out

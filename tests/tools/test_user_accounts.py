@@ -222,3 +222,21 @@ def test_a_database_out_of_reach_is_to_be_tried_again():
     status, printed, complained = fd0("list", "--accounts=postgresql://me:sesame@/x?host=/no/such/folder")
     assert (status, printed) == (111, "") and complained.startswith("fd0 user: postgresql:///x: ")
     assert "sesame" not in complained and complained.count("\n") == 1
+
+
+# ------------------------------------------------------------------ aliases of another server
+
+def test_aliases_are_imported_all_or_none(dsn, user, tmp_path):
+    path = tmp_path / "aliases"
+    path.write_text("# of this machine\npostmaster: root\nroot: ann, eve@elsewhere.example\nabuse@b.org: ann\n")
+    user("add", "ann@a.org", "--password-stdin", given=SECRET + b"\n")
+    status, printed, complained = user("alias", "import", str(path), "a.org")
+    assert (status, printed) == (100, "") and complained.splitlines() == [
+        f"{path}: abuse@b.org: its domain is none of ours", f"fd0 user: {path}: 1 bad line; nothing was imported"]
+    assert user("alias", "list")[1] == ""
+    path.write_text("postmaster: root\nroot: ann, eve@elsewhere.example\nlost: nobody\n")
+    assert user("alias", "import", str(path), "a.org") == (
+        0, f"3 aliases added to {dsn}\n", "fd0 user: these lead to nobody yet: lost@a.org\n")
+    assert "postmaster@a.org -> root@a.org\n" in user("alias", "list")[1]
+    path.write_text('list: "|/usr/bin/list"\n')
+    assert f"{path}:1: " in user("alias", "import", str(path), "a.org")[2]

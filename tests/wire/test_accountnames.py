@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemons.wire import mailaddresses
 from daemons.wire.accountnames import (
     account_name,
     address_name,
@@ -52,10 +53,23 @@ def test_domains(name, spelled):
 
 
 @pytest.mark.parametrize("name", ["", ".", "a..b", ".a", "-a.b", "a-.b", "a b", "a/b", "[1.2.3.4]", "x" * 64, "a\0b",
-                                  "stra\u00dfe.example", "a\u200db.example", "a@b", "a\u3002\u3002b"])
+                                  "stra\u00dfe.example", "STRA\u1e9eE.example", "a\u200db.example", "a@b",
+                                  "a\u3002\u3002b"])
 def test_no_domains(name):
     with pytest.raises(ValueError):
         domain_name(name)
+
+
+@given(st.text(max_size=10).map(lambda text: f"{text}.example") |
+       st.text("aB-_.\u00fc\u00df\u1e9e\u3002\uff0e", max_size=8))
+def test_what_is_a_domain_here_is_one_in_an_envelope(name):
+    """And in the same spelling: else an account could be made that no mail ever reaches."""
+    def tried(read):
+        try:
+            return read(name)
+        except ValueError:
+            return None
+    assert tried(domain_name) == tried(lambda name: mailaddresses.domain(name.removesuffix(".").encode(), utf8=True))
 
 
 @pytest.mark.parametrize("name, separator, found", [
