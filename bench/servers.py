@@ -109,5 +109,5 @@ class Server:
         self.process.wait()
 
     def cpu(self):
-        """Microseconds of processor time that it and its ended children used."""
-        return procfs.cpu(self.pid)
+        """Microseconds of processor time that it and all that came of it used."""
+        return sum(map(procfs.cpu, procfs.tree(self.pid)))

@@ -31,6 +31,8 @@ SPARE = 16              # descriptors that no new conversation may take: those w
 PAUSE = 1.0             # seconds without accepting after the machine ran out of something
 LOOK = 0.1              # seconds between looks whether a descriptor is free again
 BATCH = 32              # connections taken from one listener before others get their turn
+COURTESY = 0.02         # seconds in which a sister process with less to do may take a connection before us,
+NAP = COURTESY / 20     # and between looks whether it did
 LAST_WORDS = 1.0        # seconds in which conversations that were cut may still log their end
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)     # signals that tell us to finish and leave
 REPLACED = "replaced"   # why we end when a file that the sandbox lets us read has been replaced
@@ -65,7 +67,7 @@ class Loop:
         self.stopping, self.paused_until, self.last = "", 0.0, time.monotonic()
         self.served, self.began = 0, self.last
         self.next_summary = self.last + SUMMARY
-        self.activity, self.outdated = activity, outdated
+        self.activity, self.outdated, self.courteous = activity, outdated, 0.0
         self.here: Transport | None = None      # the conversation that this very thread holds, in a child or one by one
         self.watch, self.accepting = poll(), False
         self.act: dict[int, Callable[[], object]] = {}
@@ -203,7 +205,7 @@ class Loop:
     def _accept(self, listener: socket.socket) -> None:
         self.last = time.monotonic()
         for _ in range(BATCH):
-            if self.model.active() >= self.options.max or (self.stopping and not self.ours):
+            if self.model.active() >= self.options.max or (self.stopping and not self.ours) or self._is_for_sister():
                 return
             try:
                 sock, name = listener.accept()
@@ -219,6 +221,21 @@ class Loop:
             if number >= self.room:
                 self._pause(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), LOOK)
                 return
+
+    def _is_for_sister(self) -> bool:
+        """Should the next conversation be a sister's, who has fewer?  She gets a moment to take it: she may be stuck.
+
+        Else whoever wakes first has all connections of a burst, and for as long as they stay.
+        """
+        if self.activity is None or not self.activity.has_more(self.model.active()) or self.stopping:
+            return False
+        now = time.monotonic()
+        if now - self.courteous > 2 * COURTESY:
+            self.courteous = now
+        if now - self.courteous > COURTESY:
+            return False
+        time.sleep(NAP)
+        return True
 
     def _begin(self, sock: socket.socket, peer: Address) -> None:
         why = self.refusal(peer) if self.refusal is not None else None

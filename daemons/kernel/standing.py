@@ -91,12 +91,13 @@ def _where(one: Given) -> str:
 
 
 class Activity:
-    """When each of several processes last had something to do, in memory that they share."""
+    """What each of several processes has to do, and when it last had, in memory that they share."""
 
     def __init__(self, count: int) -> None:
         import mmap
         self.count, self.mine = count, 0
-        self.memory = mmap.mmap(-1, 16 * count)     # a time for each, then a number of conversations for each
+        # for each a time, then for each how many conversations it held when it ended, then how many it has
+        self.memory = mmap.mmap(-1, 24 * count)
 
     def note(self, last: float) -> None:
         """When this process was last busy; infinity while it is."""
@@ -106,6 +107,13 @@ class Activity:
         """Was any of them busy lately?"""
         last: float = max(struct.unpack_from(f"{self.count}d", self.memory))
         return time.monotonic() - last < seconds
+
+    def has_more(self, conversations: int) -> bool:
+        """This process has so many; are they two more than a sister has?"""
+        base = 16 * self.count
+        struct.pack_into("d", self.memory, base + 8 * self.mine, conversations)
+        least: float = min(struct.unpack_from(f"{self.count}d", self.memory, base))
+        return conversations > least + 1
 
     def add_served(self, conversations: int) -> None:
         """This process ends, having held so many."""

@@ -21,6 +21,7 @@ README = (b"README", b"README.txt", b"README.md")
 README_MOST = 65536
 CODINGS = {"br": b".br", "zstd": b".zst", "gzip": b".gz"}
 OFFERED = (*CODINGS, "identity")
+VARIES = (("Vary", "Accept-Encoding"),)
 ALLOWED = "GET, HEAD, OPTIONS"
 KNOWN = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH",
          "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH"}
@@ -180,11 +181,18 @@ def _file(exchange, site, found):
             status = found.beside(name)
             if status is not None and stat.S_ISREG(status.st_mode) and status.st_mtime >= found.status.st_mtime:
                 kind = site.kind_of(found.name)
-                extra = (("Content-Encoding", coding), ("Vary", "Accept-Encoding"))
+                extra = (("Content-Encoding", coding), *VARIES)
                 return _version(exchange, site, found.named(name, status), kind, extra)
             if coding == "gzip" and request.fields.get("range") is None and _sent_compressed(exchange, site, found):
                 return
-    _version(exchange, site, found, site.kind_of(found.name), ())
+    _version(exchange, site, found, site.kind_of(found.name), VARIES if site.siblings and _varies(site, found) else ())
+
+
+def _varies(site, found):
+    """Would another client get the file in another coding?"""
+    from . import gzipped
+    return gzipped.is_worth(site.kind_of(found.name), found.status.st_size) or any(
+        found.beside(found.name + ending) is not None for ending in CODINGS.values())
 
 
 def _sent_compressed(exchange, site, found):
@@ -193,7 +201,7 @@ def _sent_compressed(exchange, site, found):
     kind, status = site.kind_of(found.name), found.status
     if not (stat.S_ISREG(status.st_mode) and gzipped.is_worth(kind, status.st_size)):
         return False
-    extra = (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
+    extra = (("Content-Encoding", "gzip"), *VARIES)
     version = Version(status, kind, extra, exchange.stream.time())
     if _answered_in_part(exchange, version, None):      # 304, and nothing to compress
         return True

@@ -1,5 +1,6 @@
 """A program that stays: how it begins, shares, limits, drains, leaves and comes back, and loses nobody meanwhile."""
 
+import collections
 import contextlib
 import os
 import re
@@ -410,6 +411,46 @@ def test_a_worker_that_was_killed_is_replaced(by_hand, log, model):
     machine.until(lambda: len(host.servers()) == 2, what="new worker")
     os.kill(host.pid, signal.SIGTERM)
     assert host.wait() == 0 and host.alive() == set()
+
+
+def callers_of(host, log, count):
+    """How many of so many conversations, which all go on, each process under `host` began."""
+    log.wait_for(r"\bopen ", count=count)
+    talking = [record.pid for record in log.records if record.text.startswith("open ")]
+    parents = {pid: parent(pid) for pid in talking}
+    return collections.Counter(pid if parents[pid] == host.pid else parents[pid] for pid in talking)
+
+
+def parent(pid):
+    """The process that started this one."""
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize("model", ["fork", "thread"])
+def test_processes_have_about_as_many_callers_of_a_burst_each(by_hand, log, model):
+    host = by_hand(f"--model={model}", "--processes=2")
+    both = machine.until(lambda: len(host.servers()) == 2 and host.servers(), what="workers")
+    with contextlib.ExitStack() as stack:
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        callers = [stack.enter_context(clients.connect(host.address)) for _ in range(32)]
+        for pid in both:
+            os.kill(pid, signal.SIGCONT)
+        assert all(echoed(sock, b"begun") for sock in callers)
+        counts = callers_of(host, log, 32)
+    assert len(counts) == 2 and min(counts.values()) >= 8
+
+
+def test_a_process_that_is_stuck_keeps_nobody_waiting(by_hand, log):
+    host = by_hand("--model=thread", "--processes=2")
+    stuck, other = machine.until(lambda: len(host.servers()) == 2 and host.servers(), what="workers")
+    os.kill(stuck, signal.SIGSTOP)
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(talking(host.address))
+        assert callers_of(host, log, 8) == {other: 8}
+        os.kill(stuck, signal.SIGCONT)
 
 
 def zombies(parent):
