@@ -43,7 +43,8 @@ def credentials(name, password):
 
 def test_who_may_use_http_gets_in(database, root):
     web = Web(f"--root={root}", f"--accounts={database.path}")
-    assert (web.get("/").status, web.get("/")["www-authenticate"]) == (401, 'Basic realm="Members only", charset="UTF-8"')
+    stranger = web.get("/")
+    assert (stranger.status, stranger["www-authenticate"]) == (401, 'Basic realm="Members only", charset="UTF-8"')
     for name, password, status in (
             (ANN, SECRET, 200), ("ANN@Example.ORG", SECRET, 200), (ANN, database.phone, 200),
             (ANN, database.afar, 401), (ANN, "wrong", 401), ("nobody@example.org", SECRET, 401),
