@@ -29,6 +29,11 @@ def anonymous(pid):
     return sum(_number(f"/proc/{one}/smaps_rollup", "Pss_Anon:") for one in tree(pid))
 
 
+def resident(pid):
+    """KiB of one process that are in memory, shared ones too."""
+    return _number(f"/proc/{pid}/status", "VmRSS:")
+
+
 def kernel_memory(pid):
     """KiB of page tables and kernel stacks of the process tree, which PSS leaves out."""
     return sum(_number(f"/proc/{one}/status", "VmPTE:") + STACK * threads(one) for one in tree(pid))

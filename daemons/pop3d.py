@@ -67,7 +67,7 @@ SERVICE = Service(
         Option("hostname", hostname, None, "name of this host in the greeting for APOP [its own]"),
     ),
     events=(
-        Event("login", "info", "session user result mechanism", "a login, and what came of it"),
+        Event("login", "notice", "session user result mechanism", "a login, and what came of it"),
         Event("maildrop", "info", "session user messages octets retrieved deleted",
               "how a session with a maildrop ended: what was in it, and what was fetched and removed"),
         Event("unavailable", "err", "session why", "accounts or mail were out of reach; the client shall come again"),

@@ -107,7 +107,7 @@ SERVICE = Service(
         Event("refused-mail", "info", "session command reply", "something was refused, and how"),
         Event("checked", "info", "session id spf dkim dmarc author wanted", "what was found out about a mail"),
         Event("signed", "info", "session id domain why", "a mail was signed, or why it was not"),
-        Event("login", "notice", "session user result", "somebody logged in, or could not"),
+        Event("login", "notice", "session user result mechanism", "a login, and what came of it"),
         Event("trouble", "err", "session where why", "a mail could not be kept, accounts or block lists not looked up"),
     ),
     examples=("smtpd --hostname=mx.example.org", "smtpd --role=submission --tls-cert=/etc/fd0/tls/mx.pem",

@@ -49,11 +49,11 @@ def _proven(stream, accounts, rest):
     except NotSasl as error:
         raise Refused(501, "5.5.2", str(error)) from None
     except WrongProof as error:
-        return _verdict(stream, error.user, _nonce(), "wrong")     # what was tried is unknown: each counts
-    return _judged(stream, accounts, answer)
+        return _verdict(stream, error.user, _nonce(), mechanism, "wrong")      # what was tried is unknown: each counts
+    return _judged(stream, accounts, answer, mechanism)
 
 
-def _judged(stream, accounts, done):
+def _judged(stream, accounts, done, mechanism):
     if done.password is None:
         verdict = accounts.admitted(done.user, SCOPE, stream.time())
     else:
@@ -62,12 +62,12 @@ def _judged(stream, accounts, done):
     why = verdict.why
     if verdict and done.acts_for not in ("", done.user, verdict.user):
         why = "acts-for"
-    return _verdict(stream, verdict.user or done.user, done.password or b"", why)
+    return _verdict(stream, verdict.user or done.user, done.password or b"", mechanism, why)
 
 
-def _verdict(stream, user, password, why):
+def _verdict(stream, user, password, mechanism, why):
     """Log how it ended, and count it."""
-    stream.log("login", user=user, result=why or "passed")
+    stream.log("login", user=user, result=why or "ok", mechanism=mechanism)
     if why:
         stream.penalty.failed(user, password)
         raise Refused(535, "5.7.8", "wrong user or password")
