@@ -54,6 +54,11 @@ def cpu(pid):
     return sum(map(int, _status(pid)[11:15])) * TICK
 
 
+def cpu_of_all(pid):
+    """As cpu, with all processes that came of it and are there."""
+    return sum(map(cpu, tree(pid)))
+
+
 def is_running(pid):
     """Is it there, and no zombie?"""
     return _status(pid)[:1] not in ([], ["Z"])

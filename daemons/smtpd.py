@@ -117,7 +117,11 @@ SERVICE = Service(
 
 def setup(options):
     """The accounts, and where mail goes."""
-    return Server(options)
+    server = Server(options)
+    if server.is_ready:                 # then mail will come: load once, and not in each child, what takes it
+        from daemons.mail import deliveries, letters, recipients, transaction  # noqa: F401
+        from daemons.stores import maildelivery, maildir, queuewriter  # noqa: F401
+    return server
 
 
 def talk(stream, options, server):

@@ -15,6 +15,7 @@ class Server:
         self.options = options
         self.hostname = options.hostname or os.uname().nodename
         self._accounts = self._queue = self._greylist = None
+        self.is_ready = False           # were the accounts there at the start?
         self.checks, self.signer = _checks(options, self.hostname), _signer(options)
         # what the sandbox then must leave
         databases = options.accounts, options.greylist or ""
@@ -31,10 +32,7 @@ class Server:
             self.accounts()
         except Unavailable:
             return
-        # once, and not in each child
-        from daemons.stores import maildelivery, maildir, queuewriter  # noqa: F401
-
-        from . import deliveries, letters, recipients, transaction  # noqa: F401
+        self.is_ready = True
 
     def accounts(self):
         """The accounts; raises Unavailable."""
