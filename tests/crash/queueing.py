@@ -35,11 +35,11 @@ def put(path):
 
 def deliver(path, log_path, now):
     """As mailq does; a disk that fails ends the job, not the runner."""
-    queue, writer = Queue(path), QueueWriter(path)
-    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    for job in list(queue.claim(now, 100)):
-        with contextlib.suppress(OSError), job:
-            _try(job, writer, log, now)
+    with contextlib.closing(Queue(path)) as queue, contextlib.closing(QueueWriter(path)) as writer, \
+            open(log_path, "ab", 0) as log:
+        for job in list(queue.claim(now, 100)):
+            with contextlib.suppress(OSError), job:
+                _try(job, writer, log, now)
 
 
 def _try(job, writer, log, now):
@@ -52,7 +52,7 @@ def _try(job, writer, log, now):
         elif name == "later" and not one.attempts:
             job.defer([one], "451 4.7.1 greylisted", now + LATER)
         else:
-            os.write(log, f"{one.address}\n".encode())
+            log.write(f"{one.address}\n".encode())
             job.done([one], "250 ok")
     if owed := job.owed():
         with writer.new("", [Recipient(job.envelope.sender)]) as notification:

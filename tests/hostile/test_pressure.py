@@ -156,7 +156,8 @@ def spooling(name, folder):
     """The options that have a program write into this folder."""
     module = programs.program(name) if name in programs.names() else None
     writes = module.SERVICE.writes if module else ("--spool",)
-    return [f"{option}={folder}/spool" for option in writes if option.startswith("--")]
+    # a database of accounts is there already, or there is none
+    return [f"{option}={folder}/spool" for option in writes if option.startswith("--") and option != "--accounts"]
 
 
 @contextlib.contextmanager
