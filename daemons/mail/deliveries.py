@@ -31,6 +31,7 @@ class Delivery:
         self.session, self.transaction, self.letter, self.queued = session, transaction, letter, ""
         self.server, self.sender = session.server, transaction.mail.sender
         self.boxes = {box.user: box for one in transaction.recipients for box in one.mailboxes}
+        self.addresses = {user: read(user) for user in self.boxes}
         self.failures, self.kept = {}, set()
 
     def outcome(self, recipient):
@@ -43,7 +44,8 @@ class Delivery:
         repeated = self.session.repeated(self.letter)
         waiting, sent = self._for_queue()
         whole = not self.session.role.lmtp          # one reply for all
-        if whole and not self._has_room(repeated):
+        alone = len(self.boxes) == 1 and not waiting and not sent       # that is tried by doing it
+        if whole and not alone and not self._has_room(repeated):
             return
         message = self._begun(waiting + sent) if waiting or sent else None
         try:
@@ -66,7 +68,7 @@ class Delivery:
         try:
             for user, box in self.boxes.items():
                 if user not in repeated:
-                    self.letter.check_return(read(user))
+                    self.letter.check_return(self.addresses[user])
                     self.server.check_room(box, self.letter.size)
         except Refused as refusal:
             self.failures = dict.fromkeys([*self.boxes, None], refusal)
@@ -76,7 +78,7 @@ class Delivery:
         """Deliver into one mailbox; False if that failed."""
         from daemons.stores.maildelivery import Delivery as File
         from daemons.stores.maildirquota import OverQuota
-        address = read(box.user)
+        address = self.addresses[box.user]
         try:
             self.letter.check_return(address)
             folder = self.server.folder(box)

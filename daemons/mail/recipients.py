@@ -27,25 +27,28 @@ class Recipient:
 def recipient(server, rcpt, may_relay, size=None):
     """The Recipient of a RCPT for a mail of `size` octets, if known; raises Refused, and Unavailable."""
     mailbox = rcpt.mailbox
-    if not mailbox.domain:
-        return _here(server, rcpt, _postmaster(server), size)
-    if not mailbox.is_literal and server.accounts().is_local_domain(mailbox.domain):
-        return _here(server, rcpt, f"{mailbox.local}@{mailbox.domain}", size)
+    address = f"{mailbox.local}@{mailbox.domain}" if mailbox.domain else _postmaster(server)
+    if not mailbox.is_literal:
+        ends = _ends(server, address)   # which are none where the domain is not ours, too
+        if ends or not mailbox.domain or server.accounts().is_local_domain(mailbox.domain):
+            return _here(server, rcpt, address, ends, size)
     if not may_relay:
         raise Refused(550, "5.7.1", "no mail for that domain is taken here")
     return Recipient(rcpt, [], [str(mailbox)])
 
 
-def _here(server, rcpt, address, size):
+def _ends(server, address):
     from daemons.stores.accountroutes import TooMany
-    from daemons.wire.mailaddresses import mailbox as read
-    accounts = server.accounts()
-    if any(sign in rcpt.mailbox.local for sign in ROUTES) and accounts.mailbox_of(address) is None:
-        raise Refused(550, "5.1.1", "no such mailbox here")
     try:
-        ends = accounts.ends(address)
+        return server.accounts().ends(address)
     except TooMany:
         raise Refused(550, "5.4.6", "that address leads in circles, or to too many") from None
+
+
+def _here(server, rcpt, address, ends, size):
+    from daemons.wire.mailaddresses import mailbox as read
+    if any(sign in rcpt.mailbox.local for sign in ROUTES) and server.accounts().mailbox_of(address) is None:
+        raise Refused(550, "5.1.1", "no such mailbox here")
     mailboxes, elsewhere = {}, []
     for final, found in ends.items():
         if found is None:

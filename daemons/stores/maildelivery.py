@@ -47,7 +47,8 @@ class Delivery:
         self._folder, self._date = folder, date
         self._waiting, self._store, self._wire = bytearray(), ToStore(), ToWire()
         self._done = self._kept = False
-        self._path = folder.path + b"/tmp/" + unique()
+        self._key = unique()            # for the first name that it gets
+        self._path = folder.path + b"/tmp/" + self._key
         self._fd = os.open(self._path, NEW, 0o600)
 
     def __enter__(self) -> "Delivery":
@@ -78,7 +79,8 @@ class Delivery:
         """
         folder = folder or self._folder
         self._finish(folder)
-        name = maildirnames.sized(unique(), self.size, self.virtual)
+        key, self._key = self._key or unique(), b""
+        name = maildirnames.sized(key, self.size, self.virtual)
         place, full = b"/new", folder.path + b"/new/" + name
         if flags:
             name = maildirnames.flagged(name, flags)
