@@ -4,6 +4,8 @@ What a reply's head says about its length is what follows, always; where that ca
 cut, so that the client knows.
 """
 
+from functools import lru_cache
+
 from daemons.kernel.ends import End
 from daemons.wire import httphead, httptarget
 from daemons.wire.httpdate import imf
@@ -130,8 +132,7 @@ class Exchange:
             return self.end()
         second = int(self.stream.time())
         if version.second != second:
-            head = (f"{status_line(200)}Date: {imf(second)}\r\nServer: {SOFTWARE}\r\n{version.block}"
-                    f"Content-Length: {version.size}\r\n\r\n")
+            head = f"{_opening(200, '', second)}{version.block}Content-Length: {version.size}\r\n\r\n"
             version.whole = head.encode("latin-1") + version.body
             version.second = second     # last: another thread may look meanwhile
         self.status, self._began, self.sent = 200, True, version.size
@@ -149,7 +150,7 @@ class Exchange:
         self._chunked = size is None and not bodiless and self.request is not None and self.request.minor > 0
         if size is None and not bodiless and not self._chunked:
             self.last = True
-        text = f"{status_line(status, reason)}Date: {imf(self.stream.time())}\r\nServer: {SOFTWARE}\r\n{block}"
+        text = _opening(status, reason, int(self.stream.time())) + block
         if fields:
             text += fields_block(fields)
         if self.always:
@@ -239,6 +240,12 @@ class Exchange:
         body = self.body
         if body.pending() and (body.awaited() or body.is_long() or body.length is None or body.left > DRAINED):
             self.last = True
+
+
+@lru_cache(64)
+def _opening(status, reason, second):
+    """How each head begins, which is the same for a second."""
+    return f"{status_line(status, reason)}Date: {imf(second)}\r\nServer: {SOFTWARE}\r\n"
 
 
 def fields_block(fields):

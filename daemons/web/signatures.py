@@ -102,7 +102,14 @@ class Signature:
             return self._by_name(params, spelt)
         if len(params) < self.least or (len(params) > len(self.parameters) and self.rest is None):
             raise Fault(INVALID_PARAMS, f"takes {self._count()}, not {len(params)}")
-        taken = [_taken(one.name, one.kind, value, spelt) for one, value in zip(self.parameters, params)]
+        taken = []
+        try:
+            for one, value in zip(self.parameters, params):
+                taken.append(one.kind.taken(value, spelt))
+        except ValueError as error:
+            raise Fault(INVALID_PARAMS, f"parameter {one.name} {error}") from None
+        if self.rest is None:
+            return taken, {}
         taken += [_taken(f"number {place}", self.rest, value, spelt)
                   for place, value in enumerate(params[len(self.parameters):], len(self.parameters) + 1)]
         return taken, {}

@@ -39,6 +39,8 @@ def scalar(kind: str, text: str) -> object:
 
 
 def _int(text: str, bits: int = 32) -> int:
+    if len(text) < 10 and text.isascii() and text.isdigit():    # nearly all are
+        return int(text)
     digits = text[1:] if text[:1] in ("+", "-") else text
     if not (digits.isascii() and digits.isdigit()):
         raise _bad("not a whole number", text)
