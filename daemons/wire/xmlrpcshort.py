@@ -4,6 +4,8 @@ Taken is what is in ASCII and has scalars alone, with no attribute, comment or r
 wrong, is for xmlrpcmessages.py, and what is taken here comes out there as the same; a test holds the two together.
 """
 
+from functools import lru_cache
+
 from .faults import Fault
 from .xmlrpcmessages import LONGEST_NAME, NAME_SIGNS
 from .xmlrpcvalues import EXTENSIONS, READERS
@@ -11,12 +13,13 @@ from .xmlrpcvalues import EXTENSIONS, READERS
 LONGEST = 4096          # octets: beyond, the parser is the faster one
 # a reference begins with &, a parser makes LF of CR, and other controls are not XML
 PLAIN = b"\t\n" + bytes(octet for octet in range(32, 127) if octet != ord("&"))
-DECLARATIONS = ("?xml version='1.0'?>", '?xml version="1.0"?>', '?xml version="1.0" encoding="UTF-8"?>',
-                '?xml version="1.0" encoding="utf-8"?>', "?xml version='1.0' encoding='UTF-8'?>",
-                "?xml version='1.0' encoding='utf-8'?>", '?xml version="1.0" encoding="us-ascii"?>')
-PARAMETER = ("param>", "value>", "/value>", "/param>")      # what stands around the type and its text
-TAGS = 6                # of each parameter
-KINDS = {kind: f"/{kind}>" for kind in READERS if kind not in EXTENSIONS}
+DECLARATIONS = ("", "<?xml version='1.0'?>", '<?xml version="1.0"?>', '<?xml version="1.0" encoding="UTF-8"?>',
+                '<?xml version="1.0" encoding="utf-8"?>', "<?xml version='1.0' encoding='UTF-8'?>",
+                "<?xml version='1.0' encoding='utf-8'?>", '<?xml version="1.0" encoding="us-ascii"?>')
+BEFORE, AFTER = "<methodCall><methodName>", "</methodName>"
+PARAMS, END, END_OF_PARAMS = "<params>", "</methodCall>", "</params></methodCall>"
+PARAM, END_OF_PARAM = "<param><value><", "</value></param>"     # what stands around the type and its text
+KINDS = {kind: f"</{kind}>" for kind in READERS if kind not in EXTENSIONS}
 
 
 def call(data: bytes) -> tuple[str, list[object]] | None:
@@ -26,32 +29,42 @@ def call(data: bytes) -> tuple[str, list[object]] | None:
     text = data.decode("ascii").rstrip("\n")
     if ">\n<" in text and ">\n</string>" not in text:       # nowhere else does a line feed alone mean anything
         text = text.replace(">\n<", "><")
-    before, *tags = text.split("<")     # each with what follows it up to the next
-    if tags and tags[0] in DECLARATIONS:
-        del tags[0]
-    if before or tags[:1] != ["methodCall>"] or tags[-1] != "/methodCall>" or tags[2:3] != ["/methodName>"]:
+    before, has_params, rest = text.partition(PARAMS)
+    if not has_params:
+        before, end, rest = text.partition(END)
+        return (name, []) if end and not rest and (name := _name(before)) else None
+    name, end = _name(before), len(rest) - len(END_OF_PARAMS)
+    if not name or not rest.endswith(END_OF_PARAMS):
         return None
-    tag, _, name = tags[1].partition(">")
-    if tag != "methodName" or not name or len(name) > LONGEST_NAME or not NAME_SIGNS.issuperset(name):
-        return None
-    if len(tags) == 4:
-        return name, []
-    if tags[3] != "params>" or tags[-2] != "/params>" or len(tags) % TAGS:
-        return None
-    values = _values(tags[4:-2])
+    values = _values(rest[:end])
     return None if values is None else (name, values)
 
 
-def _values(tags: list[str]) -> list[object] | None:
+@lru_cache(256)                         # the same methods are called again and again
+def _name(text: str) -> str:
+    """The method's name, out of all before its parameters; "" for what the parser is to look at."""
+    declaration, _, name = text.partition(BEFORE)
+    name, end, rest = name.partition(AFTER)
+    is_name = 0 < len(name) <= LONGEST_NAME and NAME_SIGNS.issuperset(name)
+    return name if is_name and end and not rest and declaration in DECLARATIONS else ""
+
+
+def _values(text: str) -> list[object] | None:
     """The values of parameters; None where one is not."""
     found: list[object] = []
-    for at in range(0, len(tags), TAGS):
-        first, second, value, end, third, last = tags[at:at + TAGS]
-        kind, _, text = value.partition(">")
-        if (first, second, third, last) != PARAMETER or KINDS.get(kind) != end or ">" in text:
+    *parameters, rest = text.split(END_OF_PARAM)
+    if rest:
+        return None
+    for parameter in parameters:
+        kind, _, value = parameter[len(PARAM):].partition(">")
+        end = KINDS.get(kind)
+        if end is None or not (parameter.startswith(PARAM) and value.endswith(end)):
+            return None
+        value = value[:-len(end)]
+        if "<" in value or ">" in value:
             return None
         try:
-            found.append(READERS[kind](text))
+            found.append(READERS[kind](value))
         except Fault:                   # which the parser tells, with its place
             return None
     return found
