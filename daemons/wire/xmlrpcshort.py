@@ -32,11 +32,12 @@ def call(data: bytes) -> tuple[str, list[object]] | None:
     before, has_params, rest = text.partition(PARAMS)
     if not has_params:
         before, end, rest = text.partition(END)
-        return (name, []) if end and not rest and (name := _name(before)) else None
-    name, end = _name(before), len(rest) - len(END_OF_PARAMS)
+        name = _name(before) if end and not rest else ""
+        return (name, []) if name else None
+    name = _name(before)
     if not name or not rest.endswith(END_OF_PARAMS):
         return None
-    values = _values(rest[:end])
+    values = _values(rest[:-len(END_OF_PARAMS)])
     return None if values is None else (name, values)
 
 
