@@ -66,7 +66,7 @@ def _values(action):
     if action.choices:
         return list(action.choices)
     if action.metavar == "PROGRAM":
-        return programs.names()
+        return [*programs.names(), *getattr(action, "also", ())]        # what a command takes beside programs
     return None if action.metavar in FILES else []
 
 

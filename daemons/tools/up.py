@@ -51,7 +51,8 @@ def main(arguments):
         ("fd0 up httpd --root=. --listing=yes", "one, with options of its own; paths may be relative here"),
         ("fd0 up --bind=0.0.0.0 --offset=0 echod", "for the whole network, at the real port"),
         ("fd0 up mail", "smtpd, pop3d and mailq with an account, all in ./fd0-mail")))
-    parser.add_argument("program", nargs="*", metavar="PROGRAM", help="only these (default: all), or mail")
+    what = parser.add_argument("program", nargs="*", metavar="PROGRAM", help="only these (default: all), or mail")
+    what.also = (MAIL,)
     parser.add_argument("--bind", metavar="ADDRESS", type=_address, default="127.0.0.1",
                         help="address to listen at [%(default)s]")
     parser.add_argument("--offset", metavar="NUMBER", type=_offset, default=OFFSET,

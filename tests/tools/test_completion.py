@@ -1,5 +1,6 @@
 """fd0 completion: what each shell offers, asked of the shells themselves."""
 
+import re
 import shutil
 import subprocess
 
@@ -51,6 +52,12 @@ def test_bash_offers_values(bash):
     assert bash("fd0", "enable", "--root", "=", "/usr/sha") == ["/usr/share"]
     assert bash("fd0", "list", "") == [*programs.names(), "--help"]
     assert bash("fd0", "nonsense", "") == []
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_what_a_command_takes_beside_programs_is_offered(shell):
+    assert re.search(r"\bxmlrpcd mail\b", completion.SHELLS[shell](PARSERS))
+    assert len(re.findall(r"\bxmlrpcd mail\b", completion.SHELLS[shell](PARSERS))) == 1, "to up alone"
 
 
 @pytest.mark.parametrize("shell", completion.SHELLS)
