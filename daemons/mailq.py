@@ -28,6 +28,7 @@ SERVICE = Service(
              Option("hostname", text, None, "our name among mail servers (default: the machine's)"),
              Option("accounts", text, ACCOUNTS, "database of those who have a mailbox here, if it is there"),
              Option("mail", path, MAIL, "folder of all mail"),
+             Option("separator", text, "+", "sign before the rest of a sub-address here: ann+news@; empty for none"),
              Option("resolver", text, None, "ask this name server: ADDRESS or [ADDRESS]:PORT (default: the machine's)"),
              Option("routes", path, None, "file of lines: DOMAIN HOST[:PORT]; - for the domain's own servers"),
              Option("smarthost", relay, None, "this server takes all mail for elsewhere: HOST[:PORT]"),
@@ -334,7 +335,7 @@ def _accounts(options):
     if "accounts" not in options.sources and not options.accounts.startswith(SERVERS) and not os.path.exists(
             options.accounts):
         return None
-    return accounts.open(options.accounts)
+    return accounts.open(options.accounts, options.separator)
 
 
 def _password(options):

@@ -18,6 +18,9 @@ from daemons.wire import commands, popreplies
 from daemons.wire.commands import LEAVE, Command, Refused, maybe, word
 
 SCOPE = "pop3"
+HARD = 20                       # errors one after another at which we part; smtpd has as many
+LOGINS = 5                      # failed logins in a conversation
+LANGUAGES = {"en": "English", "i-default": "English"}
 
 # all that we say of our own accord when something is not done
 WRONG = "wrong user or password"
@@ -27,6 +30,7 @@ NO_MAIL = "this account has no mail"
 IN_USE = "another session has this mailbox"
 GONE = "the message is gone"
 TOO_LONG = "the line is too long"
+PARTING = popreplies.reply(False, "too many errors")
 
 
 def hostname(text):
@@ -91,13 +95,13 @@ def talk(stream, options, users):
     s = Session(stream, options, users)
     if not stream.upgraded:             # RFC 2595, 4: there is no other greeting
         s.ok(f"POP3 ready {s.timestamp}".rstrip())
-    attend(s, AUTHORIZATION)
+    end = attend(s, AUTHORIZATION)
     if s.drop is None:
-        s.ok("bye")
-        return "quit"
+        stream.say(popreplies.reply(True, "bye") if end == "quit" else PARTING)
+        return end
     try:
-        attend(s, TRANSACTION)
-        last = popmessages.update(s)
+        end = attend(s, TRANSACTION)
+        last = popmessages.update(s) if end == "quit" else PARTING
     finally:
         if s.drop.trouble:
             stream.log("unwritten", user=s.user, why=s.drop.trouble)
@@ -105,7 +109,7 @@ def talk(stream, options, users):
         stream.log("maildrop", user=s.user, messages=s.messages, octets=s.octets, retrieved=s.retrieved,
                    deleted=s.deleted)
     stream.say(last)
-    return "quit"
+    return end
 
 
 class Session:
@@ -118,6 +122,7 @@ class Session:
         self.line = b""                 # the command as it came
         self.name, self.user, self.drop = None, "", None
         self.messages = self.octets = self.retrieved = self.deleted = 0
+        self.errors = self.failed_logins = 0
         self.timestamp = ""
         if options.apop and not stream.upgraded:        # else it was told to somebody whom we have forgotten
             self.timestamp = popreplies.timestamp(os.urandom(12).hex(), stream.time(),
@@ -143,22 +148,31 @@ class Session:
 
 
 def attend(s, table):
-    """Answer one command after another, until one leaves its table; what cannot be done is told, and it goes on."""
-    while True:
+    """Answer one command after another, until one leaves its table; what cannot be done is told, and it goes on.
+
+    Returns the word for the end.  A message that is not there, or cannot be read, is no error of the client's.
+    """
+    while s.errors < HARD and s.failed_logins < LOGINS:
         try:
             s.line = s.stream.line(s.limit)
             s.stream.commands += 1
             if commands.answer(s, table, s.line) is LEAVE:
-                return
+                return "quit"
+            s.errors = 0
         except TooLong:
             s.stream.skip_line()
+            s.errors += 1
             s.refuse(TOO_LONG)
-        except (Refused, NoMessage) as refusal:
+        except Refused as refusal:
+            s.errors += 1
             s.refuse(*refusal.args)
+        except NoMessage as error:
+            s.refuse(*error.args)
         except Expunged:                # by another program
             s.refuse(GONE)
         except OSError as error:
             s.unavailable(error)
+    return "errors"
 
 
 # -- AUTHORIZATION --
@@ -183,6 +197,18 @@ def start_tls(s):
 def utf8(s):
     """UTF8 (RFC 6856, 2): names, passwords and messages are octets to us anyway."""
     s.ok("UTF-8 it is")
+
+
+def language(s, wanted=None):
+    """LANG (RFC 6856, 3): which languages there are, or the wish for one."""
+    if wanted is None:
+        s.ok("languages")
+        s.stream.send(popreplies.multiline(f"{tag} {name}" for tag, name in LANGUAGES.items()))
+        return
+    tag = "i-default" if wanted == b"*" else decoded(wanted).lower()
+    if tag not in LANGUAGES:
+        raise Refused("that language is not spoken here")
+    s.ok(f"{tag} is spoken here")
 
 
 def user(s, name):
@@ -287,6 +313,7 @@ def wait(s, name):
 def deny(s, name, secret, why, mechanism):
     """Count a login as failed; all are refused in the same words."""
     s.stream.penalty.failed(name, secret)
+    s.failed_logins += 1
     refuse(s, name, why, mechanism, WRONG, popreplies.AUTH)
 
 
@@ -305,13 +332,14 @@ AUTHORIZATION = {
     "CAPA": Command(capabilities),
     "STLS": Command(start_tls),
     "UTF8": Command(utf8),
+    "LANG": Command(language, maybe(word)),
     "USER": Command(user, commands.text),
     "PASS": Command(password, commands.text, secret=True),
     "APOP": Command(apop, word, word, secret=True),
     "AUTH": Command(authenticate, maybe(word), maybe(word), secret=True),
     "QUIT": Command(popmessages.leave),
 }
-TRANSACTION = {"CAPA": Command(capabilities), **popmessages.COMMANDS}
+TRANSACTION = {"CAPA": Command(capabilities), "LANG": Command(language, maybe(word)), **popmessages.COMMANDS}
 
 if __name__ == "__main__":
     main(SERVICE, talk, setup=setup)

@@ -100,6 +100,8 @@ SERVICE = Service(
         Option("resolver", text, None, "ask this name server: ADDRESS or [ADDRESS]:PORT [the machine's]"),
         Option("greylist", text, None, "database of who has tried again: a path, or postgresql://... [no greylist]"),
         Option("greylist-delay", seconds, "5m", "after how long a stranger may try again"),
+        Option("strict-pipelining", switch, "no", "part with strangers who go on where they must await our answer"),
+        Option("check-from", switch, "no", "refuse a submitted mail whose From field names somebody else"),
         Option("greet-delay", seconds, "0", "how long a client must hold its tongue before the greeting is over"),
     ),
     events=(
@@ -117,6 +119,8 @@ SERVICE = Service(
 
 def setup(options):
     """The accounts, and where mail goes."""
+    if options.role == "lmtp" and any(port == SERVICE.port for _, port in options.listen or ()):
+        raise ValueError("LMTP must not be at port 25 (RFC 2033, 5); private mail systems have 24")
     server = Server(options)
     if server.is_ready:                 # then mail will come: load once, and not in each child, what takes it
         from daemons.mail import deliveries, letters, recipients, transaction  # noqa: F401
@@ -127,7 +131,7 @@ def setup(options):
 def talk(stream, options, server):
     session = Session(stream, options, server)
     if not stream.upgraded and not greeted(session):
-        return "early"
+        return session.end
     try:
         return converse(session)
     finally:
@@ -143,8 +147,23 @@ def greeted(session):
         stream.pause(delay)
         if stream.pending():
             session.refuse(*EARLY)
+            session.end = "early"
             return False
+    if goes_on(session):
+        return False
     session.say(220, "", name)
+    return True
+
+
+def goes_on(session):
+    """Has a stranger said more already, though it must await our next answer (RFC 2920, 3.1)?  Then we part."""
+    if not session.options.strict_pipelining:
+        return False
+    from daemons.mail.clientchecks import is_stranger
+    if not is_stranger(session) or not (session.stream.pending() or session.stream.take()):
+        return False
+    session.refuse(*EARLY)
+    session.end = "early"
     return True
 
 
@@ -184,6 +203,8 @@ def hear(session, table, verb, line):
         raise Refused(*NO_COMMAND)
     if session.options.require_tls and not session.stream.secure and verb not in WITHOUT_TLS:
         raise Refused(*TLS_FIRST)
+    if verb in LAST_IN_GROUP and goes_on(session):
+        return LEAVE
     if verb in JUNK_COMMANDS:
         session.junk += 1
         session.errors += session.junk > JUNK
@@ -429,6 +450,7 @@ SMTP = {**LMTP, "HELO": Command(helo, ANY), "EHLO": Command(ehlo, ANY), "AUTH": 
 del SMTP["LHLO"]
 WITHOUT_TLS = {"EHLO", "HELO", "LHLO", "NOOP", "QUIT", "STARTTLS",      # RFC 3207, 4
                "BDAT"}          # is refused by itself, and takes its text along, which else were commands
+LAST_IN_GROUP = {"EHLO", "HELO", "DATA", "VRFY", "EXPN", "NOOP"}        # RFC 2920, 3.1
 JUNK_COMMANDS = {"EHLO", "HELO", "LHLO", "RSET", "NOOP", "VRFY", "EXPN", "HELP"}
 
 

@@ -55,7 +55,10 @@ def linger(text: str) -> float:
 def size(text: str) -> int:
     """A number of octets: 4096, or with a unit of 1,024: 64K, 10M, 1G."""
     scale = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:].upper(), 0)
-    return number(text[:-1] if scale else text) * (scale or 1)
+    try:
+        return number(text[:-1] if scale else text) * (scale or 1)
+    except ValueError:
+        raise ValueError(f"not a size: {text!r} (write 4096, 64K, 10M or 1G)") from None
 
 
 def switch(text: str) -> bool:

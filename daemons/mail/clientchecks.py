@@ -1,6 +1,7 @@
 """What a stranger who brings mail must be like, as far as options ask for it: name, greeting, patience, mail."""
 
 from daemons.stores.sqlstore import Unavailable
+from daemons.wire import mailheaders
 from daemons.wire.mailaddresses import place
 from daemons.wire.smtpreplies import Refused
 
@@ -52,15 +53,28 @@ def check_letter(session, letter):
     if is_stranger(session):
         if session.server.checks:
             session.server.checks.letter(session, letter)
-    elif session.server.signer and session.may_relay:
-        try:
+        return
+    try:
+        if session.options.check_from and session.user:
+            _check_author(session, letter)
+        if session.server.signer and session.may_relay:
             made, domain, why = session.server.signer.sign(
                 letter, session.stream.time(), lambda author: _may_be(session, author))
-        except Unavailable as error:
-            session.stream.log("trouble", where="accounts", why=error.strerror)
-            raise Refused(451, "4.3.0", "accounts cannot be looked up now; try again later") from None
-        letter.mark(made)
-        session.stream.log("signed", id=session.id, domain=domain, why=why)
+            letter.mark(made)
+            session.stream.log("signed", id=session.id, domain=domain, why=why)
+    except Unavailable as error:
+        session.stream.log("trouble", where="accounts", why=error.strerror)
+        raise Refused(451, "4.3.0", "accounts cannot be looked up now; try again later") from None
+
+
+def _check_author(session, letter):
+    """Raise Refused for a mail whose From field names somebody else than who logged in (RFC 6409, 6.1)."""
+    try:
+        authors = [one for value in letter.fields.all("from") for one in mailheaders.addresses(value)]
+    except ValueError:
+        raise Refused(554, "5.6.0", "a From field that nobody can read") from None
+    if not all(_may_be(session, author) for author in authors):
+        raise Refused(550, "5.7.1", "the From field names somebody else")
 
 
 def _may_be(session, author):

@@ -1,8 +1,9 @@
 """Delivery: a letter into each mailbox here and into the queue for all others, on the disk before anybody hears 250.
 
-Over SMTP there is one reply for all recipients, so what can fail is tried first: room, quotas, the writing of the
-queue's copy.  What was delivered all the same when something failed later is remembered as long as the conversation
-lasts, and not delivered again to a client that repeats the mail at once.
+Over SMTP there is one reply for all recipients, and over LMTP one for each, which may be an alias of several.  So what
+can fail is tried first for all that one reply is about: room, quotas, the writing of the queue's copy.  What was
+delivered all the same when something failed later is remembered as long as the conversation lasts, and not delivered
+again to a client that repeats the mail at once.
 """
 
 import errno
@@ -32,50 +33,70 @@ class Delivery:
         self.server, self.sender = session.server, transaction.mail.sender
         self.boxes = {box.user: box for one in transaction.recipients for box in one.mailboxes}
         self.addresses = {user: read(user) for user in self.boxes}
-        self.failures, self.kept = {}, set()
+        self.whole = not self.session.role.lmtp     # one reply for all
+        self.failures, self.kept, self.repeated = {}, set(), set()
 
     def outcome(self, recipient):
         """The Refused for a recipient, or None: it has the mail, or is to have it."""
-        keys = [box.user for box in recipient.mailboxes] + ([None] if recipient.elsewhere else [])
-        return next((self.failures[key] for key in keys if key in self.failures), None)
+        if self.whole:
+            return next(iter(self.failures.values()), None)
+        return next((self.failures[part] for part in _parts(recipient) if part in self.failures), None)
 
     def deliver(self):
         """Do all of it."""
-        repeated = self.session.repeated(self.letter)
-        waiting, sent = self._for_queue()
-        whole = not self.session.role.lmtp          # one reply for all
-        alone = len(self.boxes) == 1 and not waiting and not sent       # that is tried by doing it
-        if whole and not alone and not self._has_room(repeated):
-            return
-        message = self._begun(waiting + sent) if waiting or sent else None
+        self.repeated = self.session.repeated(self.letter)
+        self._check_room()
+        message = self._begun()
         try:
-            if whole and self.failures:
-                return
-            for user, box in self.boxes.items():
-                if user not in repeated and not self._into(box) and whole:
-                    return
+            before = len(self.failures)
+            for one in self.transaction.recipients:
+                self._into_all(one)
+            if message is not None and len(self.failures) > before:     # who is refused gets nothing by the queue
+                message.abort()
+                message = self._begun()
             if message is not None:
                 self._committed(message)
         finally:
             if message is not None:
                 message.abort()
-            if self.failures and whole and self.kept | repeated:
-                self.session.remember(self.letter, self.kept | repeated)
+            if self.failures:
+                self._remember()
+
+    def _remember(self):
+        """Who has it, of those who are told that they have not."""
+        refused = [one for one in self.transaction.recipients if self.outcome(one)]
+        users = self.kept.intersection(part for one in refused for part in (*_parts(one), *one.elsewhere))
+        if users | self.repeated:
+            self.session.remember(self.letter, users | self.repeated)
 
     # -- mailboxes here --
 
-    def _has_room(self, repeated):
-        try:
-            for user, box in self.boxes.items():
-                if user not in repeated:
+    def _check_room(self):
+        """See for whom this is too much, but for a mailbox that has a reply to itself: that is tried by doing it."""
+        checked = [one for one in self.transaction.recipients if self.whole or len(_parts(one)) > 1]
+        users = dict.fromkeys(part for one in checked for part in _parts(one) if part is not None)
+        if self.whole and len(users) == 1 and not self._for_queue():
+            return
+        for user in users:
+            if user not in self.repeated:
+                try:
                     self.letter.check_return(self.addresses[user])
-                    self.server.check_room(box, self.letter.size)
-        except Refused as refusal:
-            self.failures = dict.fromkeys([*self.boxes, None], refusal)
-        return not self.failures
+                    self.server.check_room(self.boxes[user], self.letter.size)
+                except Refused as refusal:
+                    self.failures[user] = refusal
+                    if self.whole:
+                        return
+
+    def _into_all(self, recipient):
+        """Deliver into the mailboxes of a recipient, as long as that does not fail."""
+        for box in recipient.mailboxes:
+            if self.outcome(recipient):
+                return
+            if box.user not in self.kept and box.user not in self.repeated:
+                self._into(box)
 
     def _into(self, box):
-        """Deliver into one mailbox; False if that failed."""
+        """Deliver into one mailbox."""
         from daemons.stores.maildelivery import Delivery as File
         from daemons.stores.maildirquota import OverQuota
         address = self.addresses[box.user]
@@ -94,30 +115,39 @@ class Delivery:
             self.failures[box.user] = self._told(error, box.user)
         else:
             self.kept.add(box.user)
-        return box.user not in self.failures
 
     # -- the queue --
 
     def _for_queue(self):
-        """The queue's recipients: those elsewhere, and those here of whose delivery the sender is to be told."""
+        """The queue's recipients: those elsewhere, and those here of whose delivery the sender is to be told.
+
+        Not of a recipient that is refused, which is to come again.
+        """
         from daemons.wire.queuelines import Recipient
         waiting, sent = [], []
-        for one in self.transaction.recipients:
+        for one in self._taken():
             notify = ",".join(one.rcpt.notify or ())
             original = original_value(one.rcpt.original).decode() if one.rcpt.original else ""
-            waiting += [Recipient(address, notify, original) for address in one.elsewhere]
+            waiting += [Recipient(address, notify, original) for address in one.elsewhere
+                        if address not in self.repeated]
             if not one.elsewhere and SUCCESS in notify and self.sender and self.server.has_queue():
                 done = Recipient(str(one.rcpt.mailbox), notify, original)
                 done.sign, done.host, done.reply = "d", self.server.hostname, "250 2.1.5 delivered"
                 sent.append(done)
-        return waiting, sent
+        return waiting + sent
 
-    def _begun(self, recipients):
-        """The queue's copy, written but not there yet; None if that failed."""
+    def _taken(self):
+        return [one for one in self.transaction.recipients if not self.outcome(one)]
+
+    def _begun(self):
+        """The queue's copy, written but not there yet; None if there is to be none, or that failed."""
+        recipients = self._for_queue()
+        if not recipients:
+            return None
         stream, mail, session = self.session.stream, self.transaction.mail, self.session
         message = None
         try:
-            aliases = [one.rcpt.mailbox for one in self.transaction.recipients if one.elsewhere and one.is_alias]
+            aliases = [one.rcpt.mailbox for one in self._taken() if one.elsewhere and one.is_alias]
             for alias in aliases:
                 self.letter.check_return(alias)
             writer = self.server.queue()
@@ -141,9 +171,15 @@ class Delivery:
     def _committed(self, message):
         try:
             self.queued = message.commit()
+            self.kept.update(address for one in self._taken() for address in one.elsewhere)
         except OSError as error:
             self.failures[None] = self._told(error, "the queue")
 
     def _told(self, error, where):
         self.session.stream.log("trouble", where=where, why=error)
         return refusal_of(error)
+
+
+def _parts(recipient):
+    """Those without whom it has not arrived: its users here, and None for the queue."""
+    return [box.user for box in recipient.mailboxes] + ([None] if recipient.elsewhere else [])

@@ -83,4 +83,4 @@ def trace(session, transaction):
     fields = mailheaders.parse(transaction.head.octets)
     from daemons.stores.maildelivery import unique
     return field + tracefields.completion(fields, server=session.server.hostname, unique=unique().decode("ascii"),
-                                          seconds=now, offset=offset)
+                                          seconds=now, offset=offset, author=str(transaction.mail.sender or ""))

@@ -1,4 +1,8 @@
-"""Mail for mailboxes here that comes out of the queue: notices to senders of ours, and what local programs send."""
+"""Mail for mailboxes here that comes out of the queue: notices to senders of ours, and what local programs send.
+
+Where an address leads to several, each of its mailboxes becomes a recipient of the message before anything is stored,
+with an outcome of its own: while one of them is full, the others do not get the mail again with every attempt.
+"""
 
 import time
 
@@ -30,9 +34,8 @@ class LocalMail:
         from daemons.stores.accountroutes import TooMany
         from daemons.stores.maildirquota import OverQuota
         try:
-            address = self._address(one.address)
-            finals = self.accounts().resolve(address)
-            if not finals:
+            address, ends = self._ends(one)
+            if not ends:
                 outcomes.bounce([one], "550 5.1.1 nobody here has this address")
                 return
             head = Head()
@@ -43,7 +46,7 @@ class LocalMail:
             if was_delivered_to(parse(head.octets), mailbox(address)):
                 outcomes.bounce([one], "554 5.4.6 the mail goes in circles")
                 return
-            self._hand_over(job, one, mailbox(address), finals)
+            added, elsewhere = self._hand_over(job, one, mailbox(address), ends)
         except OverQuota:
             outcomes.defer([one], "452 4.2.2 the mailbox is full")
         except TooMany as error:
@@ -53,7 +56,17 @@ class LocalMail:
         except ValueError as error:
             outcomes.bounce([one], f"550 5.1.3 {error}")
         else:
-            outcomes.done([one], "250 2.0.0 delivered", tell=True)
+            apart = one.split or elsewhere      # the sender is told of each by itself
+            outcomes.done([one], "250 2.0.0 passed on" if apart else "250 2.0.0 delivered", tell=not apart)
+            self.deliver(job, added, outcomes)
+
+    def _ends(self, one):
+        """The address of a recipient, and {final: its mailbox, None if that is elsewhere}."""
+        if one.final:
+            found = self.accounts().mailbox_of(one.address)
+            return one.address, {one.address: found} if found else {}
+        address = self._address(one.address)
+        return address, self.accounts().ends(address)
 
     def _address(self, text):
         """An address here as accounts know it: <postmaster> alone is that of our own name, or of a domain of ours."""
@@ -65,25 +78,34 @@ class LocalMail:
         read = mailbox(text)
         return f"{read.local if quoted(read.local) == read.local else quoted(read.local)}@{read.domain}"
 
-    def _hand_over(self, job, one, address, finals):
-        """Into each mailbox, and into the queue for elsewhere; that last, for it cannot be filled."""
-        elsewhere, written = [], set()
-        for final in finals:
-            found = self.accounts().mailbox_of(final)
-            if found is None:
-                elsewhere.append(final)
-            elif found.folder not in written:
-                written.add(found.folder)
+    def _hand_over(self, job, one, address, ends):
+        """Into its mailbox, or have several as recipients; and into the queue for elsewhere.
+
+        Returns the recipients that were added, and whether anything went elsewhere.
+        """
+        boxes, added = {}, []
+        for final, found in ends.items():
+            if found is not None and not one.split:
+                boxes.setdefault(found.folder, (final, found))
+        elsewhere = [final for final, found in ends.items() if found is None]
+        if len(boxes) + bool(elsewhere) == 1:
+            for _, found in boxes.values():
                 self._store(job, address, found)
+        elif boxes:
+            added = job.split(one, [final for final, _ in boxes.values()])
         if elsewhere:
-            envelope = job.envelope
-            recipients = [Recipient(each, one.notify, one.orcpt) for each in elsewhere]
-            facts = {name: envelope.fact(name) for name in ("body", "envid", "ret", "requiretls")}
-            with self.writer.new(envelope.sender, recipients, smtputf8=envelope.smtputf8, **facts) as copy:
-                copy.write(tracefields.delivered_to(address))
-                for piece in job.message():
-                    copy.write(piece)
-                copy.commit()
+            self._send_on(job, one, address, elsewhere)
+        return added, bool(elsewhere)
+
+    def _send_on(self, job, one, address, elsewhere):
+        envelope = job.envelope
+        recipients = [Recipient(each, one.notify, one.orcpt) for each in elsewhere]
+        facts = {name: envelope.fact(name) for name in ("body", "envid", "ret", "requiretls")}
+        with self.writer.new(envelope.sender, recipients, smtputf8=envelope.smtputf8, **facts) as copy:
+            copy.write(tracefields.delivered_to(address))
+            for piece in job.message():
+                copy.write(piece)
+            copy.commit()
 
     def _store(self, job, address, found):
         from daemons.stores.maildelivery import Delivery

@@ -1,13 +1,14 @@
 """POP3 with a maildrop: the commands of TRANSACTION, and what UPDATE does (RFC 1939, sections 5 to 7).
 
-The session `s` is pop3d's: it has `stream`, `drop`, and says ok(text).  What a command cannot do it raises: NoMessage,
-Expunged, OSError.
+The session `s` is pop3d's: it has `stream`, `drop`, and says ok(text).  What a command cannot do it raises: Refused,
+NoMessage, Expunged, OSError.
 """
 
 from daemons.wire import popreplies
-from daemons.wire.commands import LEAVE, Command, maybe, number
+from daemons.wire.commands import LEAVE, Command, Refused, maybe, number
 
 PIECE = 1 << 16         # octets of a message that are read at once
+LINES = 2**31 - 1       # the most that TOP may be asked for
 
 
 def stat(s):
@@ -44,6 +45,8 @@ def retrieve(s, n):
 
 def top(s, n, lines):
     """TOP: the header of a message, and so many lines of its body."""
+    if lines > LINES:
+        raise Refused("no mail has so many lines")
     with s.drop.open(n) as file:
         text = pieces(file)
         s.ok("the top of it follows")

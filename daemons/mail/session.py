@@ -48,15 +48,20 @@ class Session:
 
     @property
     def may_relay(self):
-        """May it send mail elsewhere?  Nobody is by being at a socket of this machine."""
+        """May it send mail elsewhere?  Nobody is by being at a socket of this machine, or by a proxy's being there."""
         if self.role.lmtp:
             return False
         if self.user:
             return True
-        if not self.options.relay_from or not self.stream.peer.host:
+        if not self.options.relay_from or not self.stream.peer.host or self._is_behind_proxy():
             return False
         from daemons.kernel.access import denied
         return denied(self.stream.peer, self.options.relay_from, None) is None
+
+    def _is_behind_proxy(self):
+        """Does all that we know of it come from a proxy: an address of this machine, or none but the proxy's own?"""
+        proxies, peer = self.options.proxy_protocol, self.stream.peer
+        return proxies is not None and (peer in proxies or peer.host == "::1" or peer.host.startswith("127."))
 
     def check_client(self, sender):
         """Raise Refused for a stranger who is not as options want it, or sends for somebody who does not let him."""
@@ -74,7 +79,7 @@ class Session:
 
     def check_letter(self, letter):
         """See whose a stranger's mail is, or sign what others submit; raises Refused."""
-        if self.server.checks or self.server.signer:
+        if self.server.checks or self.server.signer or (self.options.check_from and self.user):
             from . import clientchecks
             clientchecks.check_letter(self, letter)
 

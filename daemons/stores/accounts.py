@@ -98,9 +98,13 @@ class Accounts(Changes, Routes):
         """
         now = time.time() if now is None else now
         try:
-            name, password = account_name(name), check_password(password)
+            name = account_name(name)
         except ValueError:
             return Verdict(why="unknown")               # which can be told without looking
+        try:
+            password = check_password(password)
+        except ValueError:
+            password = os.urandom(32).hex().encode()    # nobody has either, and this one takes as long as any other
         user = self._find(name)
         token = self._token(user, password)
         if user is not None and self._right.holds(token, time.monotonic()):

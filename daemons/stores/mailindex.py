@@ -5,8 +5,8 @@ follows: it notes how far it has read there, and reads on where it finds the lis
 finds another.  So an index that is lost or damaged is made again with the same UIDs and the same validity.  What
 that costs is the modification sequence, which then goes on from the clock, and octets on the wire where a name does
 not tell them (W=), which are counted again.  Without the list its numbers are those of the index; only without both
-do all messages get new ones, and a new validity with them.  Unique ids of POP3 come from the files' names and
-never change.
+do all messages get new ones, and a new validity with them.  Unique ids of POP3 come from the files' names, or from the
+program that had the folder before us, and never change.
 
 Nothing in it depends on the times of folders: what is there is what a scan has found, every time.
 

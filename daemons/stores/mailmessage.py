@@ -26,7 +26,7 @@ class Message:
     @property
     def uidl(self) -> bytes:
         """The unique id that POP3 tells: made from the key, unless it came with the message from another server."""
-        return self._uidl or maildirnames.uidl(self.key)
+        return maildirnames.uidl(self._uidl or self.key)
 
     @property
     def given_uidl(self) -> "bytes | None":

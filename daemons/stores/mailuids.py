@@ -13,7 +13,9 @@ from ..wire.uidlist import Entry, Header
 from .durable import synced, unlinked
 
 NAME = b"fd0-uidlist"
-OTHERS = (b"dovecot-uidlist", b"courierimapuiddb")      # whose numbers are taken over where there is no list yet
+DOVECOT = b"dovecot-uidlist"
+OTHERS = (DOVECOT, b"courierimapuiddb")                 # whose numbers are taken over where there is no list yet
+TOLD = b"%08x%08x"      # Dovecot's unique id of a UID and its validity, if nobody has set its pop3_uidl_format
 FIRST = 512             # octets in which the first line ends
 
 
@@ -37,12 +39,15 @@ class UidList:
         return _read(self._path, begin)
 
     def foreign(self) -> "tuple[Header, list[Entry]] | None":
-        """What another program's list says, where one is left."""
+        """What another program's list says, where one is left; of Dovecot's also what POP3 has told by it."""
         for name in OTHERS:
             try:
-                return _read(self._folder + b"/" + name, 0)[:2]
+                header, entries, _ = _read(self._folder + b"/" + name, 0)
             except (FileNotFoundError, ValueError):     # none, or none that we know
                 continue
+            if name == DOVECOT:
+                _tell(entries, header.validity)
+            return header, entries
         return None
 
     def cut(self, end: int) -> None:
@@ -81,6 +86,15 @@ class UidList:
             raise
         synced(self._folder)
         return line, len(data)
+
+
+def _tell(entries: list[Entry], validity: int) -> None:
+    """Give the messages for which Dovecot has kept no unique id the one that it made anew each time."""
+    kept = {one.uidl for one in entries}
+    for one in entries:
+        told = TOLD % (one.uid, validity)
+        if not one.uidl and told not in kept:           # else the clients have it for another message
+            one.uidl = told
 
 
 def _read(path: bytes, begin: int) -> "tuple[Header, list[Entry], int]":

@@ -105,7 +105,7 @@ class QueueFile:
             self._apply(self.octets(self._seen, length - self._seen))
 
     def _apply(self, data: bytes) -> None:
-        whole = queuelines.apply(self.envelope, data)
+        whole = queuelines.apply(self.envelope, data, self._seen)
         self._seen += whole
         self._torn = whole < len(data) or (self._torn and not whole)
 

@@ -110,6 +110,17 @@ class Job:
                 one.next = when
             raise
 
+    def split(self, recipient: queuelines.Recipient, mailboxes: "Iterable[str]") -> list[queuelines.Recipient]:
+        """Add the mailboxes that a recipient leads to as recipients, for what becomes of each is another matter.
+
+        They are asked about, and told of, as that one would have been; it waits itself until it is done().  Raises
+        OSError before anything was handed over.
+        """
+        before = len(self.envelope.recipients)
+        self._file.append("split", [recipient], **queuelines.split(self.envelope, mailboxes))
+        self._file.sync()
+        return self.envelope.recipients[before:]
+
     def owed(self) -> list[queuelines.Recipient]:
         """Those of whom the sender is to be told by a notification, from earlier attempts that were cut short too."""
         return self.envelope.owed

@@ -90,6 +90,8 @@ class Machine:
     def _folder(self, name):
         path = self.path(name)
         if not os.path.isdir(path):
+            if name in ("", "/"):
+                raise NotOurs(f"{path}: no such folder")
             self._folder(os.path.dirname(name))
             os.mkdir(path, 0o755)
             os.chmod(path, 0o755)

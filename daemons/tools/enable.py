@@ -249,8 +249,9 @@ def trials(wish):
     if any(name == "tls-cert" for name, _ in wish.values) and not wish.service.upgrades:
         return [f"openssl s_client -connect {host or 'localhost'}:{port}"]
     examples = zip(("stream", "dgram"), TRY.get(wish.service.name, ("nc {at}", "echo | nc -u -w1 {at}")))
-    return [example.format(at=f"{host or 'localhost'} {port}") for sort, example in examples
-            if sort in wish.service.sockets]
+    host = host or "localhost"
+    url = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return [example.format(at=f"{host} {port}", url=url) for sort, example in examples if sort in wish.service.sockets]
 
 
 def log_of(service, launcher):

@@ -67,7 +67,9 @@ and /etc/shadow once a domain is added; clear passwords stand behind a tab.
     fd0 user import /root/dovecot.passwd
 
 Their mail, as long as it lies in Maildirs, is copied while neither server delivers. pop3d goes on with the unique ids
-of Dovecot where dovecot-uidlist lies in the Maildir, so that clients fetch nothing twice.
+of Dovecot where dovecot-uidlist lies in the Maildir, so that clients fetch nothing twice: those that are saved there,
+and for all other mails those of the default pop3_uidl_format. Where Dovecot has another format, set
+pop3_save_uidl = yes there first, and wait until each client has come by.
 
     install -d -o fd0 -g fd0 -m 700 /var/lib/fd0/mail/example.org
     cp -a /home/ann/Maildir /var/lib/fd0/mail/example.org/ann

@@ -1,6 +1,7 @@
 """fd0 queue: mail that waits to be delivered - what is there and why, hold it, hurry it, re-route it, delete it."""
 
 import json
+import os
 import sys
 import time
 
@@ -9,7 +10,7 @@ from daemons.stores.queuefiles import Damaged
 from daemons.stores.queuefolder import SPOOL
 from daemons.wire.queuewords import duration, shown
 
-from .arguments import Parser, absolute
+from .arguments import Parser
 from .owners import owner_of
 from .programs import NotOurs
 
@@ -32,7 +33,8 @@ def main(arguments):
     parser.add_argument("--all", action="store_true", help="every message, in the place of names")
     parser.add_argument("--why", metavar="TEXT", default="", help="hold: a reason, for whoever looks later")
     parser.add_argument("--json", action="store_true", help="list, show, explain, summary: for programs")
-    parser.add_argument("--queue", metavar="DIR", type=absolute, default=SPOOL, help="where it lies [%(default)s]")
+    parser.add_argument("--queue", metavar="DIR", type=os.path.abspath, default=SPOOL,
+                        help="where it lies [%(default)s]")
     options = parser.parse(arguments)
     _check(parser, options)
     with owner_of(options.queue):
@@ -40,6 +42,8 @@ def main(arguments):
 
 
 def _act(options):
+    if not os.path.isdir(f"{options.queue}/mail"):
+        raise NotOurs(f"{options.queue}: there is no queue; say where it lies: --queue=DIR")
     control = QueueControl(options.queue)
     try:
         return ACTIONS[options.action](control, options)

@@ -60,7 +60,9 @@ def main(arguments):
     parser.add_argument("--folder", metavar="DIR", help="of mail: where it lies; made if need be [fd0-mail]")
     ours, given = _split(arguments, parser)
     options = parser.parse(ours)
-    if given and (len(options.program) != 1 or options.program[0] not in names()):
+    if given and len(options.program) > 1:
+        parser.error(f"{given[0].partition('=')[0]} is an option of one program: name that one alone")
+    if given and options.program[:1] not in [[name] for name in names()]:
         parser.parse(arguments)         # which says what is wrong with them
     if options.program == [MAIL]:
         from . import upmail

@@ -87,7 +87,10 @@ def run(options):
 
 def make(place):
     """The folder with its accounts, mail and queue; returns (the password of a new account or "", is there TLS)."""
-    os.makedirs(place.folder, 0o755, exist_ok=True)
+    try:
+        os.makedirs(place.folder, 0o755, exist_ok=True)
+    except FileExistsError:
+        raise NotOurs(f"{place.folder}: not a folder") from None
     if place.owner is not None:
         os.chown(place.folder, *place.owner)
     with owner_of(place.folder):
@@ -96,8 +99,11 @@ def make(place):
     password = ""
     if not os.path.exists(place.path("accounts.db")):
         password = _password()
-        place.run("daemons.tools", "user", "add", ACCOUNT, f"--accounts={place.path('accounts.db')}",
-                  "--password-stdin", input=f"{password}\n".encode(), stdout=subprocess.DEVNULL)
+        accounts = f"--accounts={place.path('accounts.db')}"
+        place.run("daemons.tools", "user", "add", ACCOUNT, accounts, "--password-stdin",
+                  input=f"{password}\n".encode(), stdout=subprocess.DEVNULL)
+        place.run("daemons.tools", "user", "alias", "add", "postmaster@localhost", ACCOUNT, accounts,
+                  stdout=subprocess.DEVNULL)
     has_tls = os.path.exists(place.path("tls/localhost.pem"))
     if not has_tls and _has("cryptography", place):
         place.run("daemons.tools", "cert", f"--to={place.path('tls')}", stdout=subprocess.DEVNULL)

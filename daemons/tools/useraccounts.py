@@ -28,6 +28,8 @@ def add(options):
     print(f"{name}: added to {into.store.name}")
     for domain in set(into.list_domains()) - set(before):
         print(f"{domain}: mail for it is taken from now on")
+        if not into.resolve(f"postmaster@{domain}"):        # RFC 5321, 4.5.1 wants one to be there
+            print(f"{domain}: nobody is postmaster yet: fd0 user alias add postmaster@{domain} {name}")
 
 
 def change(options):
@@ -48,8 +50,12 @@ def remove(options):
 
 def show(options):
     """Print the accounts, of all domains or of one, and what is special about each."""
-    for user in _opened(options).list_users(*options.words):
+    there = _opened(options)
+    users = list(there.list_users(*options.words))
+    for user in users:
         print(user.name + _in_brackets(_facts(user)))
+    if not users and not options.words:
+        print(f"fd0 user: {there.store.name}: no accounts yet", file=sys.stderr)
 
 
 def bring(options):
@@ -128,6 +134,8 @@ def remove_domain(options):
 def add_alias(options):
     """Let mail for an address go to others."""
     address, *targets = options.words
+    if targets == [address]:
+        raise NotOurs(f"{address}: an alias leads to others")
     there = _opened(options)
     there.add_alias(address, *targets)
     if not address.startswith("@") and not there.resolve(address):

@@ -91,14 +91,14 @@ def is_unique_id(text: str) -> bool:
 
 def capabilities(*, mechanisms: Iterable[str] = (), user: bool = True, stls: bool = False, utf8: bool = True,
                  login_delay: int = 0, expire: int | None = None, implementation: str = "") -> list[str]:
-    """The lines of CAPA (RFC 2449, 5 and 6; STLS RFC 2595, 4; SASL RFC 5034, 3; UTF8 RFC 6856, 2).
+    """The lines of CAPA (RFC 2449, 5 and 6; STLS RFC 2595, 4; SASL RFC 5034, 3; UTF8, LANG RFC 6856).
 
     `expire` is after how many days mails may be removed, None for never; `mechanisms` and `user` tell what may be used
     now, which without TLS is often nothing.
     """
     known = list(mechanisms)
     return [
-        "TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING",
+        "TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "LANG",
         *(["USER"] if user else []),
         *([f"SASL {' '.join(known)}"] if known else []),
         *(["STLS"] if stls else []),

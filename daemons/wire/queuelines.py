@@ -9,11 +9,13 @@ r"""Lines of a queued message: the head before it, which tells who shall have it
     to: D carol@example.com
     (an empty line, then as many octets of message as size tells)
     1785400007.000 defer 1 next=1785400312.500 host=mx.example.net reply=451\x204.7.1\x20later .
+    1785400009.000 split 2 3=-ann@example.com 4=-ben@example.com .
 
-Only two things of the head ever change, in place: the size, once the message is whole, and the sign before an address.
-That takes no room on the disk, so that a full one cannot have a message delivered twice.  All else that happens is
-a record, appended; it counts only if its last word, a dot, is there.  Blanks, control characters and backslashes
-within a word are written \xNN; times are seconds since 1970.
+Only two things ever change in place: the size, once the message is whole, and the sign before an address.  That takes
+no room on the disk, so that a full one cannot have a message delivered twice.  All else that happens is a record,
+appended; it counts only if its last word, a dot, is there.  A record may add recipients: the mailboxes of an alias, by
+their numbers, which are delivered to one by one.  Blanks, control characters and backslashes within a word are
+written \xNN; times are seconds since 1970.
 """
 
 from .numbers import number
@@ -49,15 +51,18 @@ class Recipient:
     next               not to be tried before; 0 for at once
     host, reply        who answered last, and what
     number, place      which recipient of its message, from 1 on; where its sign stands in the file
+    final, split       is it a mailbox that another one led to; are its own mailboxes recipients by now
     """
 
-    __slots__ = ("address", "attempts", "host", "next", "notify", "number", "orcpt", "place", "reply", "sign", "tried")
+    __slots__ = ("address", "attempts", "final", "host", "next", "notify", "number", "orcpt", "place", "reply", "sign",
+                 "split", "tried")
 
     def __init__(self, address: str, notify: str = "", orcpt: str = "") -> None:
         self.address, self.notify, self.orcpt = address, notify, orcpt
         self.sign, self.host, self.reply = WAITING, "", ""
         self.attempts = self.number = self.place = 0
         self.tried = self.next = 0.0
+        self.final = self.split = False
 
     @property
     def is_waiting(self) -> bool:
@@ -208,8 +213,13 @@ def record(when: float, kind: str, recipients: "Sequence[Recipient]" = (), **val
     return b" ".join([*words, b".\n"])
 
 
-def apply(envelope: Envelope, data: bytes) -> int:
-    """Have the records in `data` done to the envelope; returns the octets that were whole lines.
+def split(envelope: Envelope, addresses: "Iterable[str]") -> dict[str, str]:
+    """The values of a record "split" that makes each of these mailboxes a recipient, in the place of another one."""
+    return {str(number): WAITING + address for number, address in enumerate(addresses, len(envelope.recipients) + 1)}
+
+
+def apply(envelope: Envelope, data: bytes, at: int = 0) -> int:
+    """Have the records in `data`, from `at` on in the file, done to the envelope; returns the octets of whole lines.
 
     A line that is not as we write it does not count: somebody was stopped in the middle of it.
     """
@@ -219,8 +229,12 @@ def apply(envelope: Envelope, data: bytes) -> int:
             try:
                 when, kind, chosen, values = _record(envelope, line[:-2].split(b" "))
             except ValueError:
-                continue                # see above
-            KINDS[kind](envelope, when, chosen, values)
+                kind = ""               # see above
+            else:
+                KINDS[kind](envelope, when, chosen, values)
+            if kind == "split":
+                _find_signs(envelope, line, at)
+        at += len(line) + 1
     return whole
 
 
@@ -236,6 +250,8 @@ def _record(envelope: Envelope, words: list[bytes]) -> tuple[float, str, list[Re
         raise ValueError("a value is missing, or who it is about")
     if "next" in values:
         _time(values["next"].encode())
+    if kind == "split" and not _is_split(envelope, chosen, values):
+        raise ValueError("not how recipients are added")
     return _time(words[0]), kind, chosen, values
 
 
@@ -253,6 +269,30 @@ def _end(sign: str) -> "Effect":
                 one.sign = sign.lower() if values["tell"] == "yes" else sign
             one.tried, one.host, one.reply = when, values["host"], values["reply"]
     return effect
+
+
+def _is_split(envelope: Envelope, chosen: list[Recipient], values: dict[str, str]) -> bool:
+    if chosen is envelope.recipients or len(chosen) != 1 or chosen[0].split or not values:
+        return False
+    return values.keys() == split(envelope, values).keys() and all(
+        len(value) > 1 and value[0] in SIGNS for value in values.values())
+
+
+def _split(envelope: Envelope, _when: float, chosen: list[Recipient], values: dict[str, str]) -> None:
+    one, = chosen
+    one.split = True
+    for value in values.values():       # what the sender asked for with the one counts for each
+        added = Recipient(value[1:], one.notify, one.orcpt)
+        added.sign, added.final, added.number = value[0], True, len(envelope.recipients) + 1
+        envelope.recipients.append(added)
+
+
+def _find_signs(envelope: Envelope, line: bytes, at: int) -> None:
+    for word in line.split(b" "):
+        name, equals, _ = word.partition(b"=")
+        if equals:
+            envelope.recipients[number(name) - 1].place = at + len(name) + 1
+        at += len(word) + 1
 
 
 def _retry(_: Envelope, _when: float, chosen: list[Recipient], _values: dict[str, str]) -> None:
@@ -281,7 +321,7 @@ if TYPE_CHECKING:
     Effect = Callable[[Envelope, float, list[Recipient], dict[str, str]], None]
 
 KINDS: "dict[str, Effect]" = {"defer": _defer, "done": _end(DELIVERED), "bounce": _end(BOUNCED), "retry": _retry,
-                              "hold": _hold, "release": _release, "warned": _warned, "delete": _delete}
+                              "split": _split, "hold": _hold, "release": _release, "warned": _warned, "delete": _delete}
 NEEDED = {"defer": {"next", "host", "reply"}, "done": {"tell", "host", "reply"}, "bounce": {"tell", "host", "reply"},
           "hold": {"why"}}
 

@@ -17,7 +17,8 @@ one and goes into the other has CR LF; lineendings.py is the way to and from a f
 from .smtpreplies import Refused
 
 END = b"\r\n.\r\n"
-LINE = 998                      # octets of a line of text without its CR LF (RFC 5321, 4.5.3.1.6)
+# octets of a line of text without its CR LF: RFC 5321, 4.5.3.1.6 promises nobody more than 998, but real mail has more
+LINE = 2046
 HEAD = 102400                   # octets of a header block; Postfix has the same
 
 BARE = (550, "5.5.2", "a bare CR or LF: lines end with CR LF (RFC 5321, 2.3.8)")
@@ -78,7 +79,7 @@ class Content:
         if self._line + len(text) > self.longest:
             first, *others = text.split(b"\r\n")
             if max(self._line + len(first), max(map(len, others), default=0)) > self.longest:
-                self._refuse(554, "5.6.0", f"a line over {self.longest} octets (RFC 5321, 4.5.3.1.6)")
+                self._refuse(554, "5.6.0", f"a line over {self.longest} octets")
         last = text.rfind(b"\r\n")
         self._line = len(text) - last - 2 if last >= 0 else self._line + len(text)
 

@@ -121,10 +121,16 @@ def claims_to_be(field: Field, server: str) -> bool:
     return plain(name).lower() == server.lower()
 
 
-def completion(fields: Fields, *, server: str, unique: str, seconds: float, offset: int = 0) -> bytes:
-    """The fields that a submitted mail must have and lacks: Date and Message-ID (RFC 6409, 8.2 and 8.3)."""
+def completion(fields: Fields, *, server: str, unique: str, seconds: float, offset: int = 0,
+               author: str = "") -> bytes:
+    """The fields that a submitted mail must have and lacks: From, Date and Message-ID (RFC 6409, 8; RFC 5322, 3.6).
+
+    `author` is the address that it was sent as; "" is nobody.
+    """
     before = "Resent-" if is_resent(fields) else ""
     missing = b""
+    if author and not before and not fields.count("from"):
+        missing += f"From: <{author}>\r\n".encode()
     if fields.get(f"{before}Date".lower()) is None:
         missing += f"{before}Date: {date_time(seconds, offset)}\r\n".encode()
     if not before and not fields.count("message-id"):

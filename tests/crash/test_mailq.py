@@ -16,7 +16,7 @@ from tests.hostile.kit import no_options
 from tests.live import devlog, installed, machine, mailhops, processes
 from tests.live.mailhops import TEXT, Hop
 
-ALICE = "alice@example.org"
+ALICE, TEAM = "alice@example.org", ("carol", "dan")
 SECONDS = 20
 
 
@@ -28,6 +28,9 @@ class Place:
         self.path, self.number, self.stack, self.runners = path, 0, stack, []
         there = accounts.open(f"{path}/accounts.db", create=True)
         there.add_user(ALICE, b"correct horse")
+        for name in TEAM:
+            there.add_user(f"{name}@example.org", b"battery staple")
+            there.add_alias("team@example.org", f"{name}@example.org")
         there.store.close()
         queuefolder.make(f"{path}/queue")
         self.writer, self.control = QueueWriter(f"{path}/queue"), QueueControl(f"{path}/queue")
@@ -55,6 +58,22 @@ class Place:
         with self.writer.new(ALICE, [Recipient(each) for each in found]) as message:
             message.write(TEXT)
             message.commit()
+        return found
+
+    def put_for_team(self):
+        """Queue a mail for an alias of two mailboxes here."""
+        with self.writer.new(ALICE, [Recipient("team@example.org")]) as message:
+            message.write(TEXT)
+            message.commit()
+
+    def kept_by_team(self):
+        """How many mails each of them has."""
+        found = []
+        for name in TEAM:
+            with Folder(f"{self.path}/mail/example.org/{name}") as folder:
+                texts = [b"".join(folder.octets(one)) for one in folder.messages()]
+            assert all(text.endswith(TEXT) for text in texts), "half a mail"
+            found.append(len(texts))
         return found
 
     def killed(self):
@@ -92,12 +111,12 @@ class Place:
         return (self.hop.recipients().count(bob),
                 sum(f"Final-Recipient: rfc822; {never}\r\n".encode() in each for each in notices))
 
-    def found(self):
-        """[(call, when)] of what workers change."""
-        self.put()
+    def found(self, put):
+        """[(call, when)] of what workers change for what is put into the queue."""
+        put()
         self.emptied()
         with traced(self.standing, self.path / "trace"):
-            self.put()
+            put()
             self.emptied()
             machine.until(lambda: self.process.alive() == self.standing, SECONDS, "end of workers")
         workers = {int(line.split()[0]) for line in (self.path / "trace").read_text().splitlines()} - self.standing
@@ -114,7 +133,7 @@ def place(tmp_path_factory):
 
 def test_killed_at_every_step(place):
     """Nothing is lost, and what was on its way arrives twice at most; the last step may be the runner's own."""
-    doubled, found = 0, place.found()
+    doubled, found = 0, place.found(place.put)
     assert {"fsync", "fdatasync", "renameat", "link", "unlink"} <= {call for call, _ in found}
     for call, when in found:
         before = place.killed()
@@ -127,6 +146,22 @@ def test_killed_at_every_step(place):
         assert copies[0] <= 2 and sum(copies) <= 3, (call, when, copies)
         doubled += sum(copies) - 2
     assert doubled, "killed between handing over and noting it"
+
+
+def test_killed_at_every_step_of_an_alias(place):
+    """Each of its mailboxes has the mail, and no death gives a second copy to more than one."""
+    doubled, found = 0, place.found(place.put_for_team)
+    assert {"pwritev2", "pwrite64", "fdatasync", "link"} <= {call for call, _ in found}
+    for call, when in found:
+        before, had = place.killed(), place.kept_by_team()
+        with traced(place.process.alive(), inject=f"{call}:signal=KILL:when={when}"):
+            place.put_for_team()
+            place.wait_for_a_death(before, f"death at {call} {when}")
+        place.emptied()
+        new = [now - then for now, then in zip(place.kept_by_team(), had, strict=True)]
+        assert min(new) >= 1 and sum(new) <= len(TEAM) + place.killed() - before, (call, when, new)
+        doubled += sum(new) - len(TEAM)
+    assert doubled, "killed between storing and noting it"
 
 
 def test_files_are_read_again_after_a_crash_and_when_told(place):

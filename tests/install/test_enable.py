@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -10,6 +11,7 @@ from daemons.stores import servicefiles
 from daemons.tools import blocks, enable, programs
 from daemons.tools.__main__ import main
 from daemons.wire import unitfile
+from tests import sources
 from tests.install import building, trees
 from tests.live import machine
 
@@ -219,7 +221,7 @@ def test_systemd_finds_nothing_wrong_with_what_it_gets(tree, fd0):
     (["inetd", "--with=xinetd"], "inetd serves no socket that a launcher could give it; start it by hand"),
     (["echod"], "the following arguments are required: --with; see fd0 enable --help"),
     (["echod", "--with=xinetd", "--set=moost=3"], "--set: no option moost (did you mean most?)"),
-    (["echod", "--with=xinetd", "--set=most=3x"], "--set: most: not a whole number: '3x'"),
+    (["echod", "--with=xinetd", "--set=most=3x"], "--set: most: not a size: '3x' (write 4096, 64K, 10M or 1G)"),
     (["echod", "--with=xinetd", "--set=most"], "--set takes name=value on one line, not 'most'"),
     (["echod", "--with=xinetd", "--set=most=1\nlog=/x"], "--set takes name=value on one line, not 'most=1\\nlog=/x'"),
     (["echod", "--with=xinetd", "--port=0"], "--port takes a number of 1 to 65535, not '0'"),
@@ -252,6 +254,13 @@ def test_a_service_is_in_place_once(tree, fd0, launcher, again):
         100, "", f"fd0 enable: echod is in place already, under {launcher}; to change it, first: fd0 disable echod\n")
 
 
+def test_a_tree_that_is_not_there_is_said(tmp_path):
+    argv = ["enable", "echod", "--with=systemd", f"--root={tmp_path}/none", f"--library={sources.ROOT}"]
+    done = subprocess.run([sys.executable, "-m", "daemons.tools", *argv], cwd=sources.ROOT, capture_output=True,
+                          text=True)
+    assert (done.returncode, done.stderr) == (100, f"fd0 enable: {tmp_path}/none/: no such folder\n")
+
+
 def test_what_is_not_there_is_said(tree, fd0):
     (tree / "usr/sbin/xinetd").unlink()
     assert "xinetd is not installed: apt-get install xinetd" in fd0("enable", "echod", "--with=xinetd")[2]
@@ -275,3 +284,11 @@ def test_a_file_of_that_name_that_is_not_ours_is_left_alone(tree, fd0):
 def test_what_is_to_be_typed_speaks_what_the_service_speaks(values, command):
     wish = enable.Wish(programs.program("echod").SERVICE, [("", 7)], values)
     assert enable.trials(wish)[0] == command
+
+
+@pytest.mark.parametrize("service", programs.placed(), ids=lambda service: service.name)
+@pytest.mark.parametrize("host", ["", "::1", "192.0.2.1"])
+def test_how_to_try_each_service_is_told(service, host):
+    told = enable.trials(enable.Wish(service, [(host, 4711)], ()))
+    assert told and not any("{at}" in line or "{url}" in line for line in told)
+    assert service.standing or all("4711" in line for line in told if line)

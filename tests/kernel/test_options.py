@@ -134,13 +134,13 @@ def test_other_programs_variables_are_not_ours():
 
 
 def test_a_bad_value_is_told_from_each_place(folder):
-    assert misuse("--most=many") == "command line: most: not a whole number: 'many'"
+    assert misuse("--most=many") == "command line: most: not a size: 'many' (write 4096, 64K, 10M or 1G)"
     assert misuse(environ={"FD0_EXAMPLED_MOST": ""}) == \
-        "environment, FD0_EXAMPLED_MOST: most: not a whole number: ''"
+        "environment, FD0_EXAMPLED_MOST: most: not a size: '' (write 4096, 64K, 10M or 1G)"
     assert "colour: must be one of red, green; not 'blue'" in misuse("--colour=blue")
     assert "log: must be syslog" in misuse("--log=file")
     (folder / "exampled.conf").write_text("\nmost = -1\n")
-    assert misuse() == f"{folder}/exampled.conf:2: most: not a whole number: '-1'"
+    assert misuse() == f"{folder}/exampled.conf:2: most: not a size: '-1' (write 4096, 64K, 10M or 1G)"
     (folder / "exampled.conf").write_text("most 5\n")
     assert misuse() == f"{folder}/exampled.conf:1: not a line of the form name = value: 'most 5'"
 

@@ -53,13 +53,16 @@ def accounts_of(folder):
     made.add_domain("example.org")
     made.add_user("alice@example.org", b"a password of hers")
     made.add_alias("team@example.org", "alice@example.org", "bob@one.test")
+    made.add_user("dave@example.org", b"a password of his")
+    made.set_quota("dave@example.org", 100, None)
+    made.add_alias("crew@example.org", "alice@example.org", "dave@example.org", "bob@one.test")
     return path
 
 
-def inbox(folder):
-    """The texts in alice's inbox."""
+def inbox(folder, user="alice"):
+    """The texts in alice's inbox, or in that of another one."""
     made = accounts.open(f"{folder}/accounts.db")
-    place = made.mailbox_of("alice@example.org").folder
+    place = made.mailbox_of(f"{user}@example.org").folder
     try:
         with Folder(f"{folder}/mail/{place}") as box:
             return [b"".join(box.octets(one)) for one in box.messages()]
@@ -297,6 +300,38 @@ def test_mail_for_an_alias_here_goes_into_the_mailbox_and_elsewhere(mailq, hop, 
     assert hop.recipients() == ["bob@one.test"]
     kept, = inbox(tmp_path)
     assert kept.startswith(b"Return-Path: <x@one.test>\r\n") and kept.endswith(TEXT)
+
+
+def test_while_one_of_an_alias_is_full_the_others_have_the_mail_once(mailq, hop, tmp_path):
+    mailq.put("crew@example.org", sender="x@one.test")
+    mailq.start("--retry=1", "--retry-most=1")
+    mailq.until("deferred ", "to=dave@example.org", "the mailbox is full", count=4)
+    left, = mailq.left()
+    assert [(one["address"], one["state"]) for one in left["recipients"]] == [
+        ("crew@example.org", "delivered"), ("alice@example.org", "delivered"), ("dave@example.org", "deferred")]
+    accounts.open(f"{tmp_path}/accounts.db").set_quota("dave@example.org", 100_000, None)
+    mailq.until_empty()
+    assert hop.recipients() == ["bob@one.test"]
+    for user in "alice", "dave":
+        kept, = inbox(tmp_path, user)
+        assert f"\r\nDelivered-To: {user}@example.org\r\n".encode() in kept and kept.endswith(TEXT)
+
+
+def test_the_sender_hears_of_the_one_of_an_alias_who_never_had_room(mailq, hop, tmp_path):
+    with mailq.writer.new("alice@example.org", [Recipient("crew@example.org", "SUCCESS,FAILURE",
+                                                          "rfc822;crew@example.org")]) as message:
+        message.write(TEXT)
+        message.commit()
+    mailq.start("--retry=1", "--retry-most=1", "--lifetime=3")
+    mailq.until_empty()
+    kept = inbox(tmp_path)
+    assert [text.endswith(TEXT) for text in kept].count(True) == 1 and hop.recipients() == ["bob@one.test"]
+    told = sorted((b"\r\nAction: " + action, b"\r\nFinal-Recipient: rfc822; " + who + b"\r\n" in text)
+                  for text in kept for action, who in ((b"delivered", b"alice@example.org"),
+                                                       (b"failed", b"dave@example.org"))
+                  if b"\r\nOriginal-Recipient: rfc822; crew@example.org\r\n" in text
+                  and b"\r\nAction: " + action in text)
+    assert told == [(b"\r\nAction: delivered", True), (b"\r\nAction: failed", True)]
 
 
 def test_there_is_one_runner_for_a_queue(mailq):

@@ -206,6 +206,25 @@ def test_early_talkers(place):
     place.log.wait_for(r"\bclose .* reason=early ")
 
 
+def test_who_does_not_await_answers(place):
+    hasty = b"EHLO evil.example\r\nMAIL FROM:<>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\n\r\nHi\r\n.\r\nQUIT\r\n"
+    host = place.serve("--strict-pipelining=yes")
+    assert clients.converse(host.address, hasty).count(b"554 5.5.1 you spoke before it was your turn\r\n") == 1
+    with clients.connect(host.address) as sock, sock.makefile("rwb") as file:
+        for group in b"", b"EHLO client.example\r\n", b"MAIL FROM:<>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n":
+            file.write(group)           # several commands at once, as PIPELINING lets one
+            file.flush()
+            for _ in range(group.count(b"\n") or 1):
+                while (line := file.readline())[3:4] == b"-":
+                    continue
+                assert line[:1] in b"23"
+    with smtplib.SMTP(*host.address, timeout=SECONDS) as client:
+        assert client.sendmail("fred@example.net", ["ann@example.org"], TEXT) == {}
+    assert len(place.mails("ann")) == 1
+    friendly = place.serve("--strict-pipelining=yes", "--relay-from=127.0.0.1")
+    assert clients.converse(friendly.address, hasty).endswith(b"goodbye\r\n") and len(place.mails("ann")) == 2
+
+
 def test_told_to_stop_it_says_so(place):
     host = place.serve()
     with clients.connect(host.address) as sock:

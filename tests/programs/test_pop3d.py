@@ -91,7 +91,8 @@ def test_the_password_is_taken_as_it_is_and_the_maildrop_told(house):
 
 
 @pytest.mark.parametrize("name, secret, result", [
-    (ALICE, PASSWORD[1:], "wrong"), (ALICE, PASSWORD[:-1], "wrong"), ("eve@example.org", b"x", "unknown"),
+    (ALICE, PASSWORD[1:], "wrong"), (ALICE, PASSWORD[:-1], "wrong"), (ALICE, b"\xff", "wrong"),
+    ("eve@example.org", b"x", "unknown"), ("eve@example.org", b"\xff", "unknown"),
     ("smtp@example.org", b"secret", "scope"), ("\udcff", b"x", "unknown")])
 def test_all_who_are_not_let_in_hear_the_same(house, name, secret, result):
     said = [b"USER " + name.encode("utf-8", "surrogateescape") + b"\r\n", b"PASS " + secret + b"\r\n", b"STAT\r\n"]
@@ -112,6 +113,14 @@ def test_who_failed_waits_before_the_next_answer_and_who_passed_does_not(house):
         assert house.play([LOGIN[0], b"PASS wrong\r\n"], table=table).rested == 0
         assert house.play(LOGIN, table=table).rested == 2
         assert house.play(LOGIN, table=table).rested == 0
+
+
+def test_five_failed_logins_end_the_conversation(house):
+    guess = [LOGIN[0], b"PASS guess\r\n"]
+    outcome = house.play([*guess * 2, b"CAPA\r\n", *guess * 3, *LOGIN])
+    assert outcome.heard.endswith(b"-ERR [AUTH] wrong user or password\r\n-ERR too many errors\r\n")
+    assert outcome.reason == "errors" and logins(outcome) == [(ALICE, "wrong", "USER")] * 5
+    assert house.play([*guess * 4, *LOGIN, b"QUIT\r\n"]).reason == "quit"
 
 
 @pytest.mark.parametrize("initial", [True, False])
@@ -243,7 +252,7 @@ def test_what_is_told_of_messages(house):
 
 
 def test_a_message_is_sent_as_it_came_with_dots_doubled(house):
-    answers, outcome = house.ask(b"RETR 1", b"TOP 2 0", b"TOP 2 2", b"TOP 1 2147483648", b"QUIT")
+    answers, outcome = house.ask(b"RETR 1", b"TOP 2 0", b"TOP 2 2", b"TOP 1 2147483647", b"QUIT")
     assert answers == ["+OK 31 octets", "Subject: one", "", "..dot", "...", "end", ".",
                        "+OK the top of it follows", "Subject: two", "From: bob", "", ".",
                        "+OK the top of it follows", "Subject: two", "From: bob", "", "1", "2", ".",
@@ -255,7 +264,8 @@ def test_a_message_is_sent_as_it_came_with_dots_doubled(house):
 @pytest.mark.parametrize("line, answer", [
     (b"RETR 0", "-ERR there is no message 0"), (b"RETR 3", "-ERR there is no message 3"),
     (b"LIST -1", "-ERR LIST: not a number"), (b"DELE 1 2", "-ERR usage: DELE number"),
-    (b"UIDL 99999999999999999999", "-ERR UIDL: not a number"), (b"TOP 1", "-ERR usage: TOP number number"),
+    (b"UIDL 99999999999999999999", "-ERR UIDL: not a number"), (b"TOP 1 2147483648", "-ERR no mail has so many lines"),
+    (b"TOP 1", "-ERR usage: TOP number number"),
     (b"RETR \xd9\xa1", "-ERR RETR: not a number"), (b"USER alice", "-ERR no such command here"),
     (b"STLS", "-ERR no such command here")])
 def test_what_is_not_to_be_had(house, line, answer):
@@ -294,6 +304,13 @@ def test_nothing_is_removed_without_quit(house, end):
     before = house.there()
     outcome = house.play([*LOGIN, b"DELE 1\r\nDELE 2\r\n", *([end] if end else [])])
     assert house.there() == before and outcome.events[-1][1]["deleted"] == 0
+    assert house.ask(b"STAT")[0] == ["+OK 2 67"]        # and the lock is free
+
+
+def test_nothing_is_removed_where_errors_end_the_conversation(house):
+    answers, outcome = house.ask(b"DELE 1", *[b"RETR 1"] * 30, *[b"XTND"] * 19, b"NOOP", *[b"DELE x"] * 20, b"QUIT")
+    assert answers[-2:] == ["-ERR DELE: not a number", "-ERR too many errors"] and outcome.reason == "errors"
+    assert len(house.there()) == 2 and outcome.events[-1][1]["deleted"] == 0
     assert house.ask(b"STAT")[0] == ["+OK 2 67"]        # and the lock is free
 
 

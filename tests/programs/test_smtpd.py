@@ -7,7 +7,7 @@ import os
 import pytest
 
 from daemons import smtpd
-from daemons.stores import accounts, maildelivery
+from daemons.stores import accounts, maildelivery, queuefolder, queuewriter
 from daemons.stores.maildir import Folder
 from daemons.stores.mailqueue import Queue
 from daemons.wire import scram
@@ -179,6 +179,25 @@ def test_named_networks_may_send_anywhere(place):
     assert place.codes(to.replace(b"EHLO", b"LHLO"), more=[*relay, "--role=lmtp"], peer=NEIGHBOUR)[:2] == [250, 550]
 
 
+@pytest.mark.parametrize("peer, proxies, codes", [
+    (NEIGHBOUR, "203.0.113.1", [250, 250]), ("127.0.0.1", "203.0.113.1", [250, 550]),
+    ("::1", "203.0.113.1", [250, 550]),
+    (NEIGHBOUR, NEIGHBOUR, [250, 550]),         # it has said of nobody that he is there
+])
+def test_what_a_proxy_says_of_this_machine_or_does_not_say_makes_no_relay(place, peer, proxies, codes):
+    to = FROM + b"RCPT TO:<x@elsewhere.example>\r\n"
+    more = [f"--relay-from={NEIGHBOUR},127.0.0.0/8,::1"]
+    assert place.codes(to, more=more, peer=peer) == [250, 250]
+    assert place.codes(to, more=[*more, f"--proxy-protocol={proxies}"], peer=peer) == codes
+
+
+def test_lmtp_is_not_for_port_25(place):
+    for where in "127.0.0.1:25", ":24,:25":
+        with pytest.raises(ValueError, match="must not be at port 25"):
+            place.say(b"", more=["--role=lmtp", f"--listen={where}"])
+    assert place.codes(b"LHLO x\r\nQUIT\r\n", more=["--role=lmtp", "--listen=unix:/run/lmtp,:24"]) == [221]
+
+
 def test_one_for_here_and_elsewhere_goes_to_both(place):
     both = FROM + TO_ANN + b"RCPT TO:<x@elsewhere.example>\r\n" + TEXT
     assert place.codes(both, more=[f"--relay-from={NEIGHBOUR}"], peer=NEIGHBOUR) == [250, 250, 250, 354, 250]
@@ -266,6 +285,25 @@ def test_who_has_logged_in_sends_anywhere_as_herself(place, secure):
     assert b"user: ann@example.org\n" in text
 
 
+@pytest.mark.parametrize(("sender", "field"), [
+    (b"ann+x@example.org", b"\r\nFrom: <ann+x@example.org>\r\n"), (b"", b"")])
+def test_a_mail_without_an_author_is_of_who_sent_it(place, secure, sender, field):
+    place.say(LOG_IN + b"MAIL FROM:<" + sender + b">\r\n" + TO_ANN + TEXT, more=["--role=submission"])
+    [text] = place.mails("ann")
+    assert field in text and text.count(b"From:") == bool(sender)
+
+
+@pytest.mark.parametrize(("author", "code"), [
+    (b"ann@example.org", 250), (b"Ann <ann+x@example.org>", 250), (b"both@example.org", 250), (b"bob@example.org", 550),
+    (b"ann@example.org, bob@example.org", 550), (b"ann@example.org, both@example.org", 250),
+    (b"bob@example.org <<ann@example.org>", 554)])
+def test_nobody_writes_as_another_where_that_is_checked(place, secure, author, code):
+    sent = LOG_IN + b"MAIL FROM:<ann@example.org>\r\n" + TO_ANN + b"DATA\r\nFrom: " + author + b"\r\n\r\nHi\r\n.\r\n"
+    assert place.codes(sent, more=["--role=submission", "--check-from=yes"])[-1] == code
+    assert place.codes(sent, more=["--role=submission"])[-1] == 250
+    assert len(place.mails("ann")) == 1 + (code == 250)
+
+
 @pytest.mark.parametrize(("sender", "code"), [
     (b"ann@example.org", 250), (b"ann+x@example.org", 250), (b"both@example.org", 250), (b"", 250),
     (b"bob@example.org", 553), (b"x@elsewhere.example", 553)])
@@ -351,7 +389,8 @@ def test_doing_nothing_for_ever_is_an_error(place):
 
 def test_lines(place):
     assert place.codes(HELLO + b"NOOP " + b"x" * 2100 + b"\r\nNOOP\r\n") == [500, 250]
-    assert place.codes(FROM + TO_ANN + b"DATA\r\n\r\n" + b"x" * 999 + b"\r\n.\r\n")[-1] == 554
+    assert place.codes(FROM + TO_ANN + b"DATA\r\n\r\n" + b"x" * 2047 + b"\r\n.\r\n")[-1] == 554
+    assert place.codes(FROM + TO_ANN + b"DATA\r\n\r\n" + b"x" * 2046 + b"\r\n.\r\n")[-1] == 250
 
 
 def test_tls_required(place):
@@ -434,6 +473,60 @@ def test_lmtp_answers_for_each_recipient(place):
     assert place.codes(said, more=["--role=lmtp"]) == [250, 250, 550, 250, 354, 250, 552, 221]
     assert (len(place.mails("ann")), len(place.mails("bob"))) == (1, 0)
     assert b"with LMTP" in place.mails("ann")[0]
+
+
+LMTP = b"LHLO client.example\r\n"
+TO_BOTH = b"MAIL FROM:<fred@example.net>\r\nRCPT TO:<both@example.org>\r\n"
+
+
+def test_an_alias_of_lmtp_has_one_answer_and_nobody_of_it_a_mail_that_is_refused(place):
+    """One member is full, so the client tries again later: the other must not have it by then."""
+    place.accounts.set_quota("bob@example.org", 300, None)
+    large = b"DATA\r\n\r\n" + b"x" * 400 + b"\r\n.\r\n"
+    assert place.codes(LMTP + TO_BOTH + TO_ANN + large, more=["--role=lmtp"]) == [250, 250, 250, 354, 552, 250]
+    assert (len(place.mails("ann")), len(place.mails("bob"))) == (1, 0)         # for she was named beside it
+    assert place.codes(LMTP + TO_BOTH + large, more=["--role=lmtp"]) == [250, 250, 354, 552]
+    assert (len(place.mails("ann")), len(place.mails("bob"))) == (1, 0)
+
+
+def test_a_full_disk_gives_no_second_copy_over_lmtp(place, monkeypatch):
+    place.accounts.add_alias("all@example.org", "bob@example.org", "ann@example.org", "x@elsewhere.example")
+    keep, left = maildelivery.Delivery.keep, [1, 2]
+
+    def fails(self, *arguments):
+        if self._folder.path.endswith(b"/bob") and left:
+            left.pop()
+            raise OSError(errno.ENOSPC, "no room")
+        return keep(self, *arguments)
+
+    monkeypatch.setattr(maildelivery.Delivery, "keep", fails)
+    mail = TO_BOTH.replace(b"both", b"all") + TEXT
+    assert place.codes(LMTP + mail * 3, more=["--role=lmtp"]) == [250, 250, 354, 452] * 2 + [250, 250, 354, 250]
+    assert len(place.mails("ann")) == len(place.mails("bob")) == len(place.queued()) == 1
+
+
+def test_the_rest_of_an_alias_of_lmtp_is_not_queued_twice(place, monkeypatch):
+    """What is for elsewhere could not be put into the queue: then none of it was taken."""
+    place.accounts.add_alias("all@example.org", "ann@example.org", "x@elsewhere.example")
+    commit, left = queuewriter.NewMessage.commit, [1]
+
+    def fails(self):
+        if left:
+            left.pop()
+            raise OSError(errno.EIO, "no disk")
+        return commit(self)
+
+    monkeypatch.setattr(queuewriter.NewMessage, "commit", fails)
+    mail = TO_BOTH.replace(b"both", b"all") + TEXT
+    assert place.codes(LMTP + mail * 2, more=["--role=lmtp"]) == [250, 250, 354, 451, 250, 250, 354, 250]
+    assert len(place.mails("ann")) == len(place.queued()) == 1
+
+
+def test_a_mail_of_whose_success_nobody_could_be_told_is_not_taken(place, monkeypatch):
+    monkeypatch.setattr(queuewriter.QueueWriter, "room", lambda self, size: False)
+    queuefolder.make(f"{place.path}/queue")
+    to = FROM + b"RCPT TO:<ann@example.org> NOTIFY=SUCCESS\r\n" + TEXT
+    assert place.codes(to) == [250, 250, 354, 452] and place.mails("ann") == []
 
 
 @pytest.mark.parametrize(("local", "expected"), [

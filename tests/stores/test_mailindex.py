@@ -209,16 +209,33 @@ def test_whatever_octets_are_changed_all_messages_are_there(box, data):
 # ------------------------------------------------------------------ others' lists
 
 def test_numbers_of_dovecot_are_taken_over(box):
+    """What POP3 has told too: the unique id that was kept, and else UID and validity; what comes later has ours."""
     for name in ("1.a,S=2,W=3:2,S", "2.a:2,", "3.a:2,"):
         (box / "cur" / name).write_bytes(b"x\n")
     (box / "dovecot-uidlist").write_bytes(b"3 V1275660208 N25022 G3085f01b7f11094c501100008c4a11c1\n"
                                           b"25006 :1.a,S=2,W=3:2,\n25017 W3 P00004321 :2.a:2,F\n25019 :gone\n")
     validity, next, found = look(box)
     assert (validity, next) == (1275660208, 25023)
-    assert found == {b"1.a": (25006, 2, 3, b"1.a"), b"2.a": (25017, 2, 3, b"00004321"), b"3.a": (25022, 2, 3, b"3.a")}
+    assert found == {b"1.a": (25006, 2, 3, b"000061ae4c0907b0"), b"2.a": (25017, 2, 3, b"00004321"),
+                     b"3.a": (25022, 2, 3, b"3.a")}
     before = look(box)
     drop(box, *INDEX, "dovecot-uidlist")
     assert look(box) == before
+
+
+def test_a_unique_id_of_dovecot_is_told_once(box):
+    """It has kept one for the second message that it would make for the first."""
+    for name in ("1.a:2,", "2.a:2,"):
+        (box / "cur" / name).write_bytes(b"x\n")
+    (box / "dovecot-uidlist").write_bytes(b"3 V1 N3 G3085f01b7f11094c501100008c4a11c1\n"
+                                          b"1 :1.a\n2 P0000000100000001 :2.a\n")
+    assert [one[3] for one in look(box)[2].values()] == [b"1.a", b"0000000100000001"]
+
+
+def test_numbers_of_courier_are_taken_over_but_no_unique_ids(box):
+    (box / "cur" / "1.a:2,").write_bytes(b"x\n")
+    (box / "courierimapuiddb").write_bytes(b"1 1275660208 8\n7 1.a\n")
+    assert look(box) == (1275660208, 8, {b"1.a": (7, 2, 3, b"1.a")})
 
 
 # ------------------------------------------------------------------ tidiness

@@ -385,7 +385,40 @@ def test_whose_worker_fails_comes_back_later(writer, queue, clock):
     assert queue.due(NOW, 9) == {} and queue.due(NOW + FAILED, 9) == {"example.net": [id]}
 
 
+def test_mailboxes_in_the_place_of_an_alias_have_an_end_each(writer, queue, clock, path):
+    id = put(writer, "team@example.net", "bob@example.net", notify="SUCCESS,FAILURE", text=b"no end of line")
+    queue.refresh()
+    with queue.take(id, NOW) as job:
+        team, bob = job.waiting(NOW)
+        ann, ben = job.split(team, ["ann@example.net", "ben@example.net"])
+        assert job.waiting(NOW) == [team, bob, ann, ben] and team.split and ann.final and ben.number == 4
+        job.done([team, bob], "250 ok")
+        job.done([ann], "250 ok", tell=True)
+        job.defer([ben], "452 full", NOW + 300)
+    assert queue.due(NOW, 9) == {NOBODY: [id]}
+    with again(path, clock).take(id, NOW) as job:
+        assert [one.sign for one in job.envelope.recipients] == ["D", "D", "d", "-"]
+        assert b"".join(job.message()) == b"no end of line"
+        job.told(job.owed())
+        job.bounce(job.waiting(NOW + 300), "552 full")
+        job.told(job.owed())
+        assert job.finish() == queuejobs.GONE
+    assert names(path)["mail"] == []
+
+
 # ------------------------------------------------------------------ a full or failing disk
+
+
+def test_no_mailbox_is_added_where_that_cannot_be_written(writer, queue, clock, path, monkeypatch):
+    id = put(writer, "team@example.net")
+    queue.refresh()
+    with monkeypatch.context() as patch, queue.take(id, NOW) as job:
+        watch(patch, pwritev=errno.ENOSPC)
+        with pytest.raises(OSError):
+            job.split(job.waiting(NOW)[0], ["ann@example.net", "ben@example.net"])
+        assert [one.address for one in job.waiting(NOW)] == ["team@example.net"]
+    assert again(path, clock).due(NOW, 9) == {"example.net": [id]}
+
 
 def test_a_full_disk_does_not_deliver_twice(writer, queue, clock, path, monkeypatch):
     id = put(writer, "bob@example.net", "carol@example.net", "dan@example.net", notify="FAILURE")

@@ -200,4 +200,4 @@ def test_what_makes_no_sense_is_refused_before_anything_is_done(fd0, put, argume
 
 def test_where_there_is_no_queue(fd0, path):
     os.rename(path, f"{path}.old")
-    assert fd0("list") == (100, [], f"fd0 queue: {path}/mail: No such file or directory\n")
+    assert fd0("list") == (100, [], f"fd0 queue: {path}: there is no queue; say where it lies: --queue=DIR\n")

@@ -42,7 +42,8 @@ def test_a_whole_life(kind, tmp_path):
     def user(*arguments, given=b""):
         return fd0(*arguments, f"--accounts={dsn}", given=given)
     assert user("add", "Alice@Example.org", "--password-stdin", given=SECRET + b"\n") == (
-        0, f"alice@example.org: added to {name}\nexample.org: mail for it is taken from now on\n", "")
+        0, f"alice@example.org: added to {name}\nexample.org: mail for it is taken from now on\n"
+           "example.org: nobody is postmaster yet: fd0 user alias add postmaster@example.org alice@example.org\n", "")
     assert user("add", "bob@example.org", "--password-stdin", "--apop=yes", "--octets=2G", "--messages=100",
                 "--scope=pop3,smtp", "--expires=2100-01-31", given=b"x" * 20) == (
         0, f"bob@example.org: added to {name}\n", "")
@@ -192,7 +193,8 @@ def test_nobody_is_asked_for_what_cannot_be_done(dsn, arguments, said):
     (["app", "secret"], "app is followed by add, list or"),
     (["alias", "add", "a@b"], "alias add takes ADDRESS TARGET ..., and no password; see"),
     (["app", "add", ALICE], "app add takes NAME LABEL, and no password; see"),
-    (["quota", ALICE, "--octets=many"], "argument --octets: not a whole number: 'many', nor none; see"),
+    (["quota", ALICE, "--octets=many"],
+     "argument --octets: not a size: 'many' (write 4096, 64K, 10M or 1G), nor none; see"),
     (["enable", ALICE, "--expires=tomorrow"], "'tomorrow' is no day, as 2030-12-31, nor never; see"),
     (["enable", ALICE, "--scope=telnet"], "'telnet' is none of smtp, pop3, imap, ftp, http, nor all;"),
     (["app", "add", ALICE, "x", "--from=1.2.3.4/8"], "'1.2.3.4/8' is no IP network"),

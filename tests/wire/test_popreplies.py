@@ -111,10 +111,10 @@ def test_unique_ids(text, is_one):
 def test_capabilities():
     """RFC 2449, 5 and 6."""
     assert capabilities(mechanisms=MECHANISMS, stls=True, login_delay=60, expire=30, implementation="fd0") == [
-        "TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "USER", "SASL SCRAM-SHA-256 PLAIN LOGIN", "STLS",
-        "UTF8 USER", "LOGIN-DELAY 60", "EXPIRE 30", "IMPLEMENTATION fd0"]
+        "TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "LANG", "USER", "SASL SCRAM-SHA-256 PLAIN LOGIN",
+        "STLS", "UTF8 USER", "LOGIN-DELAY 60", "EXPIRE 30", "IMPLEMENTATION fd0"]
     assert capabilities(user=False, utf8=False) == ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING",
-                                                    "EXPIRE NEVER"]
+                                                    "LANG", "EXPIRE NEVER"]
 
 
 def test_apop():

@@ -107,6 +107,40 @@ def test_records_tell_what_happened():
     assert e.next == 0
 
 
+def test_an_alias_makes_way_for_its_mailboxes():
+    made = envelope("a@x", "b@x")
+    made.recipients[1].notify, made.recipients[1].orcpt = "NEVER", "rfc822;b@x"
+    before = b"\n" + record(1.0, "hold", why="3=-x")
+    data = before + record(2.0, "split", made.recipients[1:], **queuelines.split(made, ["ann@x", "b en@x"]))
+    assert data.endswith(b"2.000 split 2 3=-ann@x 4=-b\\x20en@x .\n")
+    assert apply(made, data, 700) == len(data)
+    b, ann, ben = made.recipients[1:]
+    assert [(one.number, one.address, one.notify, one.orcpt, one.final, one.split) for one in (b, ann, ben)] == [
+        (2, "b@x", "NEVER", "rfc822;b@x", False, True), (3, "ann@x", "NEVER", "rfc822;b@x", True, False),
+        (4, "b en@x", "NEVER", "rfc822;b@x", True, False)]
+    for one in ann, ben:
+        assert data[one.place - 700:].startswith(b"-" + quoted(one.address))
+    signed = data.replace(b"=-ann", b"=D" b"ann")
+    again = envelope("a@x", "b@x")
+    apply(again, signed + record(3.0, "bounce", [ben], tell="yes", host="", reply="552"))
+    assert [one.sign for one in again.recipients] == ["-", "-", "D", "b"]
+
+
+@pytest.mark.parametrize("line", [
+    b"split 1 2=-c@x 4=-d@x", b"split 1 1=-c@x", b"split 1-2 3=-c@x", b"split 3=-c@x", b"split 1", b"split",
+    b"split 1 3=-", b"split 1 3=", b"split 1 3=?c@x", b"split 3 3=-c@x", b"split 1 03=-c@x", b"split 1 3=-c@x 3=-d@x"])
+def test_recipients_that_nobody_adds(line):
+    made = envelope("a@x", "b@x")
+    apply(made, b"1.000 " + line + b" .\n")
+    assert len(made.recipients) == 2 and not any(one.split for one in made.recipients)
+
+
+def test_an_alias_makes_way_once():
+    made = envelope("a@x")
+    apply(made, b"1.000 split 1 2=-c@x .\n1.000 split 1 3=-d@x .\n1.000 split 1 2=-e@x .\n")
+    assert [one.address for one in made.recipients] == ["a@x", "c@x"]
+
+
 def test_records_of_the_whole_message():
     made = envelope()
     apply(made, record(1.0, "hold", why="ask Ann"))
@@ -129,10 +163,11 @@ def test_a_sign_counts_more_than_a_record():
 @pytest.mark.parametrize("kind, values", [
     ("defer", {"next": 300.0, "host": "mx", "reply": "451 x"}), ("done", {"tell": "no", "host": "m", "reply": "250"}),
     ("bounce", {"tell": "yes", "host": "", "reply": ""}), ("hold", {"why": "x"}), ("release", {}), ("retry", {}),
-    ("delete", {}), ("warned", {})])
+    ("delete", {}), ("warned", {}), ("split", {"31": "-c@x", "32": "-d@x"})])
 def test_half_a_record_is_none(kind, values):
     """Wherever somebody was stopped, and whatever is appended after it."""
     chosen = [Recipient("a"), Recipient("b")] if kind in ("defer", "done", "bounce", "retry") else []
+    chosen = [Recipient("a")] if kind == "split" else chosen
     for each, one in enumerate(chosen, 1):
         one.number = each * 11
     whole = record(5.0, kind, chosen, **values)
@@ -149,7 +184,8 @@ def test_half_a_record_is_none(kind, values):
 
 @given(st.binary(max_size=100) | st.lists(st.sampled_from([
     b"1.000 ", b"defer ", b"done ", b"1 ", b"1-9 ", b"0 ", b"next=1.000 ", b"next=x ", b"host=a ", b"reply=b ",
-    b"tell=no ", b".\n", b"hold ", b"\n", b" .\n", b"=", b"\\x"]), max_size=12).map(b"".join))
+    b"tell=no ", b"split ", b"3=-a ", b"4=-b ", b".\n", b"hold ", b"\n", b" .\n", b"=", b"\\x"]),
+    max_size=12).map(b"".join))
 def test_any_octets_are_records_or_nothing(data):
     made = envelope("a@x", "b@x")
     assert apply(made, data) == data.rfind(b"\n") + 1

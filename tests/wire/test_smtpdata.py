@@ -82,8 +82,8 @@ def test_a_bare_one_is_refused_before_all_else():
 
 
 @pytest.mark.parametrize("octets, limits, refusal", [
-    (b"a\0b\r\n.\r\n", {}, (550, "5.6.0")), (b"a" * 998 + END, {}, None), (b"a" * 999 + END, {}, (554, "5.6.0")),
-    (b"x\r\n" + b"a" * 999 + b"\r\ny" + END, {}, (554, "5.6.0")), (b"." + b"." * 998 + END, {}, None),
+    (b"a\0b\r\n.\r\n", {}, (550, "5.6.0")), (b"a" * 2046 + END, {}, None), (b"a" * 2047 + END, {}, (554, "5.6.0")),
+    (b"x\r\n" + b"a" * 2047 + b"\r\ny" + END, {}, (554, "5.6.0")), (b"." + b"." * 2046 + END, {}, None),
     (b"a" * 5000 + END, {"longest": None}, None), (b"a" * 2048 + END, {"longest": 2048}, None),
     (b"abc" + END, {"most": 5}, None), (b"abcd" + END, {"most": 5}, (552, "5.3.4")),
     (b"..bc" + END, {"most": 5}, None), (b"a\n\0" + b"b" * 2000 + END, {"binary": True}, None),
