@@ -10,7 +10,7 @@ import time
 
 from daemons.stores.queuefolder import SPOOL
 
-from .arguments import Parser, absolute
+from .arguments import DECLARE, Parser, absolute
 from .owners import owner_of
 
 # sysexits(3)
@@ -18,7 +18,11 @@ USAGE, DATA, NOT_A_USER, REFUSED, LATER = 64, 65, 67, 69, 75
 SERVER = "localhost:25"
 PATIENCE = 300.0                        # seconds for a reply (RFC 5321, 4.5.3.2)
 NOBODY_THERE = 550, b"5.1.1"            # a reply that means the recipient
-TAKE, LIST = "m", "p"                   # of -b; others are smtpd's (s) and mailq's (d)
+TAKE, LIST, ALIASES = "m", "p", "i"     # of -b; others are smtpd's (s) and mailq's (d)
+# options of other sendmails: without a value, with one, and with one that is attached or missing
+FLAGS, VALUED, ATTACHED = "GIUcimnstvx", "ABCDFLNOQRVXbefhopr", "dq"
+IGNORED = set("GUcmnsvx" "ABCDLOQXehp" "d")
+ALL = "all"                             # what -q without a value is for
 
 
 class SendmailParser(Parser):
@@ -29,19 +33,55 @@ class SendmailParser(Parser):
         print(f"sendmail: {message}", file=sys.stderr)
         sys.exit(USAGE)
 
+    def parse(self, arguments):
+        """The values, of a command line such as other sendmails take: `-ti`, `-fann@example.org`, `-- ADDRESS`."""
+        if arguments is DECLARE:
+            return super().parse(arguments)
+        words, addresses = _sorted(arguments)
+        options = super().parse(words)
+        options.recipient += addresses
+        return options
+
 
 class Wrong(Exception):
     """The mail cannot be taken: the exit status and a sentence."""
 
 
 def main(arguments):
-    """Queue one mail; returns the exit status."""
+    """Queue one mail, or do what else its options say; returns the exit status."""
+    parser = _parser()
+    options = parser.parse(arguments)
+    if options.aliases or options.mode == ALIASES:
+        return 0                        # newaliases: aliases are in the accounts, and need nothing made of them
+    if options.mode == LIST:
+        from . import queue
+        return queue.main(["list", f"--queue={options.queue}"])
+    if options.mode != TAKE:
+        instead = "speak SMTP to port 25 of smtpd" if options.mode == "s" else "see smtpd, mailq and fd0 queue"
+        parser.error(f"-b{options.mode}: only -bm, -bp and -bi are here; {instead}")
+    if not options.recipient and not options.t and not options.now:
+        parser.error("to whom? name recipients, or say -t")
+    try:
+        _hurry(options) if options.now else _take(options)
+    except Wrong as wrong:
+        status, text = wrong.args
+    except OSError as error:
+        status, text = LATER, f"{error.filename or options.queue}: {error.strerror}"
+    else:
+        return 0
+    print(f"sendmail: {text}", file=sys.stderr)
+    return status
+
+
+def _parser():
     parser = SendmailParser(
         "sendmail", "Put the mail on standard input into the queue, as programs expect of /usr/sbin/sendmail; mailq "
                     "delivers it. Who may not write to the queue has the server at --server take it, which lets mail "
                     "go elsewhere if its option relay-from has 127.0.0.1 and ::1.", examples=(
             ("fd0 sendmail bob@example.net <mail", "to this address"),
-            ("fd0 sendmail -t -i <mail", "to all in To, Cc and Bcc; a lone dot is text")))
+            ("fd0 sendmail -t -i <mail", "to all in To, Cc and Bcc; a lone dot is text"),
+            ("fd0 sendmail -q", "try everything in the queue now")))
+    parser._optionals.conflict_handler = "resolve"      # -h is no call for help here
     parser.add_argument("recipient", nargs="*", metavar="ADDRESS", help="to whom")
     parser.add_argument("-t", action="store_true", help="to all in To, Cc and Bcc, too; Bcc is taken out")
     parser.add_argument("-i", action="store_true", help="a line of one dot does not end the mail (also -oi)")
@@ -51,37 +91,76 @@ def main(arguments):
     parser.add_argument("-R", dest="ret", choices=("full", "hdrs", "FULL", "HDRS"), default="",
                         help="what comes back of a failed mail")
     parser.add_argument("-V", dest="envid", metavar="ID", default="", help="the sender's own name for the envelope")
-    parser.add_argument("-b", dest="mode", metavar="MODE", default="m", help="m: take a mail; p: list the queue")
+    parser.add_argument("-b", dest="mode", metavar="MODE", default=TAKE,
+                        help="m: take a mail; p: list the queue; i: nothing, as newaliases needs nothing here")
+    parser.add_argument("-I", dest="aliases", action="store_true", help="as -bi")
+    parser.add_argument("-q", dest="now", metavar="WHAT", help="try everything in the queue now, whatever is named")
     parser.add_argument("-o", dest="others", metavar="X", action="append", default=[], help="i as -i; others: ignored")
-    parser.add_argument("-B", dest="body", metavar="TYPE", help="ignored: it is seen")
-    parser.add_argument("-v", action="store_true", help="ignored")
+    parser.add_argument("-h", metavar="HOPS", help="ignored, as are -A, -B, -C, -D, -G, -L, -O, -Q, -U, -X, -c, -d, "
+                                                   "-e, -m, -n, -p, -s, -v and -x, which other sendmails have")
     parser.add_argument("--hostname", metavar="NAME", default=os.uname().nodename, help="our name [%(default)s]")
     parser.add_argument("--queue", metavar="DIR", type=absolute, default=SPOOL, help="where it lies [%(default)s]")
     parser.add_argument("--server", metavar="HOST:PORT",
                         help=f"have this server take it, and not the queue [{SERVER} for who may not write there]")
-    options = parser.parse(arguments)
-    if options.mode == LIST:
-        from . import queue
-        return queue.main(["list", f"--queue={options.queue}"])
-    if options.mode != TAKE:
-        parser.error(f"-b{options.mode}: only -bm and -bp are here; see smtpd and mailq")
-    if not options.recipient and not options.t:
-        parser.error("to whom? name recipients, or say -t")
-    try:
-        letter = Letter(options, sys.stdin.buffer)
-        if options.server is None and _may_write(options.queue):
-            with owner_of(options.queue):
-                _queue(options, letter)
-        else:
-            _hand_over(options, letter)
-    except Wrong as wrong:
-        status, text = wrong.args
-    except OSError as error:
-        status, text = LATER, f"{error.filename or options.queue}: {error.strerror}"
+    return parser
+
+
+def _sorted(arguments):
+    """(words, addresses after a `--`): each option a word of its own with its value, without those we ignore."""
+    words, rest = [], iter(arguments)
+    for word in rest:
+        if word == "--":
+            break
+        if word[:1] != "-" or word == "-" or word[:2] == "--":
+            words.append(word)
+            continue
+        for at, letter in enumerate(word[1:], 2):
+            if letter in FLAGS:
+                found, is_last = [f"-{letter}"], False
+            elif letter in ATTACHED:
+                found, is_last = [f"-{letter}{word[at:] or ALL}"], True
+            else:                       # with a value, or unknown, which the parser will say
+                found, is_last = _with_value(letter, word[at:], rest), True
+            words += [] if letter in IGNORED else found
+            if is_last:
+                break
+    return words, list(rest)
+
+
+def _with_value(letter, value, rest):
+    """An option and its value, which may be the next word."""
+    value = value or (next(rest, None) if letter in VALUED else None)
+    if value is None and letter in IGNORED:
+        return []
+    return [f"-{letter}{value}"] if value else [f"-{letter}"] if value is None else [f"-{letter}", ""]
+
+
+def _hurry(options):
+    """Have the runner try everything now."""
+    from daemons.stores.queuecontrol import QueueControl, Unknown
+    from daemons.stores.queuefiles import Damaged
+    with owner_of(options.queue):
+        control = QueueControl(options.queue)
+        try:
+            for id in control.ids():
+                try:
+                    control.retry([id])
+                except Unknown:         # delivered meanwhile
+                    continue
+                except Damaged as error:
+                    print(f"sendmail: {id}: {error}", file=sys.stderr)
+        finally:
+            control.close()
+
+
+def _take(options):
+    """A mail from standard input, into the queue or to a server."""
+    letter = Letter(options, sys.stdin.buffer)
+    if options.server is None and _may_write(options.queue):
+        with owner_of(options.queue):
+            _queue(options, letter)
     else:
-        return 0
-    print(f"sendmail: {text}", file=sys.stderr)
-    return status
+        _hand_over(options, letter)
 
 
 class Letter:

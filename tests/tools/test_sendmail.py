@@ -1,6 +1,7 @@
 """fd0 sendmail: what local programs expect of it."""
 
 import io
+import os
 import sys
 
 import pytest
@@ -68,11 +69,72 @@ def test_what_cannot_be_sent_has_a_status_of_sysexits(sent, capsys, arguments, t
     assert capsys.readouterr().err.startswith("sendmail: ") and sent.mails() == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["-bs"], ["--wrong", "bob@example.net"]])
-def test_a_wrong_command_line_is_64(sent, arguments):
+@pytest.mark.parametrize("arguments, said", [
+    ([], "to whom? name recipients, or say -t"), (["-h", "5"], "to whom? name recipients, or say -t"),
+    (["-bs"], "-bs: only -bm, -bp and -bi are here; speak SMTP to port 25 of smtpd"),
+    (["-bd", "-q30m"], "-bd: only -bm, -bp and -bi are here; see smtpd, mailq and fd0 queue"),
+    (["--wrong", "bob@example.net"], "no option --wrong"), (["-iZ", "bob@example.net"], "no option -Z"),
+    (["bob@example.net", "-f"], "argument -f/-r: expected one argument")])
+def test_a_wrong_command_line_is_64(sent, capsys, arguments, said):
     with pytest.raises(SystemExit) as ended:
         sent(*arguments)
-    assert ended.value.code == 64
+    assert ended.value.code == 64 and sent.mails() == []
+    assert capsys.readouterr().err == f"sendmail: {said}\n"
+
+
+@pytest.mark.parametrize("arguments", [
+    "-h 5", "-h5", "-oi -oem -odb -om", "-B 8BITMIME", "-B7BIT", "-G", "-U -n -v -m", "-nvh 5", "-Am", "-A c",
+    "-C /etc/x.cf", "-L tag", "-O DeliveryMode=b", "-OTimeout.queuereturn=5d", "-X /tmp/log", "-d", "-d0.1", "-vd8",
+    "-p SMTP:host", "-em", "-e q", "-x -c -s", "-D /tmp/debug", "-Q why"])
+def test_what_other_sendmails_have_and_means_nothing_here_loses_no_mail(sent, capsys, arguments):
+    assert sent(*arguments.split(), "-i", "-f", "alice@example.org", "bob@example.net") == 0
+    (sender, recipients, _), = sent.mails()
+    assert (sender, recipients) == ("alice@example.org", ["bob@example.net"])
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("arguments, recipients", [
+    (["-tif", "alice@example.org"], ["bob@example.net", "carol@example.net", "dan@example.net"]),
+    (["-ifalice@example.org", "--", "bob@example.net"], ["bob@example.net"]),
+    (["-oi", "-ralice@example.org", "erin@example.net", "--", "-t@a.test"], ["erin@example.net", "-t@a.test"]),
+    (["erin@example.net", "-Nfailure,delay", "-Rhdrs", "-VQQ314", "-ioi", "-f", "alice@example.org"],
+     ["erin@example.net"])])
+def test_options_may_be_joined(sent, arguments, recipients):
+    assert sent(*arguments) == 0
+    assert [(sender, to) for sender, to, _ in sent.mails()] == [("alice@example.org", recipients)]
+    assert sent.mails()[0][2].endswith(b"\r\n.\r\nrest\r\n")
+
+
+@pytest.mark.parametrize("sender", ["-x@example.org", "a=b@example.org"])
+def test_a_value_may_look_like_anything(sent, sender):
+    assert sent("-i", "-f", sender, "-F", "-q", "bob@example.net") == 0
+    assert sent.mails()[0][0] == sender and b"\r\nFrom: -q <" in sent.mails()[0][2]
+
+
+@pytest.mark.parametrize("arguments", [["-bi"], ["-I"], ["-oA/etc/aliases", "-bi"]])
+def test_newaliases_has_nothing_to_do(sent, capsys, arguments):
+    assert sent(*arguments) == 0
+    assert sent.mails() == [] and capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("arguments", [["-q"], ["-q30m"], ["-qf"], ["-qIabc", "-v"]])
+def test_all_that_waits_is_tried_now(sent, capsys, arguments):
+    for _ in range(2):
+        assert sent("-i", "bob@example.net") == 0
+    assert sent(*arguments) == 0
+    folder = f"{sent.path}/mail"
+    assert len(os.listdir(folder)) == 2
+    for name in os.listdir(folder):
+        with open(f"{folder}/{name}", "rb") as file:
+            assert b" retry" in file.read().rpartition(b"\r\nrest\r\n")[2]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_only_help_is_a_call_for_help(sent, capsys):
+    with pytest.raises(SystemExit) as ended:
+        sent("--help")
+    page = capsys.readouterr().out
+    assert ended.value.code == 0 and "--help" in page and "-h, --help" not in page
 
 
 def test_without_a_queue_and_a_server_it_is_to_be_tried_again(sent, capsys, monkeypatch):
