@@ -96,8 +96,7 @@ def _parser():
     parser.add_argument("-I", dest="aliases", action="store_true", help="as -bi")
     parser.add_argument("-q", dest="now", metavar="WHAT", help="try everything in the queue now, whatever is named")
     parser.add_argument("-o", dest="others", metavar="X", action="append", default=[], help="i as -i; others: ignored")
-    parser.add_argument("-h", metavar="HOPS", help="ignored, as are -A, -B, -C, -D, -G, -L, -O, -Q, -U, -X, -c, -d, "
-                                                   "-e, -m, -n, -p, -s, -v and -x, which other sendmails have")
+    parser.add_argument("-h", metavar="HOPS", help="ignored, as are most letters that other sendmails have")
     parser.add_argument("--hostname", metavar="NAME", default=os.uname().nodename, help="our name [%(default)s]")
     parser.add_argument("--queue", metavar="DIR", type=absolute, default=SPOOL, help="where it lies [%(default)s]")
     parser.add_argument("--server", metavar="HOST:PORT",

@@ -207,5 +207,5 @@ def test_ports_and_folders_that_cannot_be_had_are_named(tmp_path):
     assert done.returncode in (100, 111) and "Traceback" not in done.stderr
     (tmp_path / "file").write_text("")
     done = run(f"--offset={port.number - 110}", f"--folder={tmp_path}/file")
-    assert (done.returncode, done.stderr) == (100, f"fd0 up: {tmp_path}/file: File exists\n")
+    assert (done.returncode, done.stderr) == (100, f"fd0 up: {tmp_path}/file: not a folder\n")
     port.release()
