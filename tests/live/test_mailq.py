@@ -302,6 +302,13 @@ def test_mail_for_an_alias_here_goes_into_the_mailbox_and_elsewhere(mailq, hop, 
     assert kept.startswith(b"Return-Path: <x@one.test>\r\n") and kept.endswith(TEXT)
 
 
+def test_a_sub_address_is_its_users(mailq, hop, tmp_path):
+    mailq.put("alice+news@example.org")
+    mailq.start().until_empty()
+    kept, = inbox(tmp_path)
+    assert kept.endswith(TEXT) and hop.recipients() == []       # and not a notification that nobody has the address
+
+
 def test_while_one_of_an_alias_is_full_the_others_have_the_mail_once(mailq, hop, tmp_path):
     mailq.put("crew@example.org", sender="x@one.test")
     mailq.start("--retry=1", "--retry-most=1")

@@ -232,6 +232,14 @@ def test_a_unique_id_of_dovecot_is_told_once(box):
     assert [one[3] for one in look(box)[2].values()] == [b"1.a", b"0000000100000001"]
 
 
+@pytest.mark.parametrize("told", [b"\xe9t\xe9", b"x" * 71])
+def test_what_can_be_no_unique_id_of_pop3_is_told_as_one(box, told):
+    (box / "cur" / "1.a:2,").write_bytes(b"x\n")
+    (box / "dovecot-uidlist").write_bytes(b"3 V1 N2 G3085f01b7f11094c501100008c4a11c1\n1 P" + told + b" :1.a\n")
+    (id,) = [one[3] for one in look(box)[2].values()]
+    assert 0 < len(id) <= 70 and id.isascii() and id.isalnum()      # RFC 1939, 7
+
+
 def test_numbers_of_courier_are_taken_over_but_no_unique_ids(box):
     (box / "cur" / "1.a:2,").write_bytes(b"x\n")
     (box / "courierimapuiddb").write_bytes(b"1 1275660208 8\n7 1.a\n")
