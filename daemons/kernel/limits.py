@@ -24,6 +24,7 @@ DIRECTORY = "/run/fd0"
 SHARED = f"{DIRECTORY}/limits"
 STAYING = ("listener", "datagrams")     # kinds of what is given to programs that stay
 MOST = 10000            # sources remembered at a time: a flood of forged ones must not fill the memory
+MINUTE = 60.0           # seconds between two log lines about one source
 
 
 class Limits:
@@ -125,13 +126,13 @@ class Shared:
         all_ = self.table.row(whole, self._value) if self.most else self.table.look(whole) if self.present else None
         why = self._over(row, all_)
         if why:
-            raise Crowded(why, self.table.refuse(row))
+            raise Crowded(why, self._refuse(row))
         hold = None
         if self.present:
             at = self.table.claim(key)
             if at is None:
                 self._tell_full()
-                raise Crowded("instances", self.table.refuse(row))
+                raise Crowded("instances", self._refuse(row))
             hold = Hold(self.table, at, key, whole)
             row.now += 1
             if all_ is not None:
@@ -219,9 +220,18 @@ class Shared:
         try:
             with self.table:
                 row = self.table.row(self._keys(source)[0], self._value)
-                return self.table.refuse(row) if row is not None else self._tell_full()
+                return self._refuse(row) if row is not None else self._tell_full()
         except (Unusable, OSError) as error:
             return self._tell_broken(error)
+
+    def _refuse(self, row: "Row") -> bool:
+        now = self.table.clock()
+        news = not (row.told and 0 <= now - row.told < MINUTE)
+        row.refused = now
+        if news:
+            row.told = now
+        self.table.put(row)
+        return news
 
     def _keys(self, source: str) -> tuple[bytes, bytes]:
         """The keys of a source and of the whole group."""
@@ -232,11 +242,10 @@ class Shared:
 
     def _value(self, row: "Row", now: float) -> int:
         """What would be missed if a row made room for another (LimitsFile.row)."""
-        from .limitsfile import MINUTE
-        from .penalties import matters
+        from .penalties import standing
         if self.rate and row.begun and row.second == int(now) & 0xffffffff:
             return -1
-        if matters(row, now):
+        if standing(row, now)[0]:
             return 2
         return int(bool(row.now) or 0 <= now - row.told < MINUTE)
 

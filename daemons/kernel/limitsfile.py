@@ -28,12 +28,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
-MAGIC = b"fd0 limits 2\n\0\0\0"       # the number is that of this layout
+MAGIC = b"fd0 limits 1\n\0\0\0"       # the number is that of this layout
 GROUPS, NAME = 255, 32                  # groups, and octets of a name with the zero after it
 BUCKETS, WAYS, SLOTS = 512, 8, 16384
 SLOT = 16
 KEY = struct.Struct("BB8s")             # group, family of the source, source
-ROW = struct.Struct("=10s2xIIIIBB2xddddd80s")
+ROW = struct.Struct("=10s2xIIIIB3xdddd80s")
 BUCKET = WAYS * ROW.size
 AT_GROUPS = 64
 AT_ROWS = AT_GROUPS + 256 * NAME
@@ -42,7 +42,6 @@ SIZE = AT_SLOTS + SLOT * SLOTS
 FREE = bytes(SLOT)
 FLOCK = struct.Struct("hhqqi4x")        # struct flock: type, whence, start, length, process
 PATIENCE = 2.0                          # seconds for the table's lock: whoever holds it so long was stopped
-MINUTE = 60.0           # seconds between two log lines about one source
 PROBES = 16                             # slots tried in turn before the whole column is looked at
 WHOLE, LOCAL, USER, IPV4, IPV6 = 0, 1, 2, 4, 6      # families: all sources, and kinds of them
 
@@ -58,29 +57,26 @@ class Row:
     allowed     the limit that `now` was last held against, 0 for none
     second, begun           a second of the clock, and conversations that began in it
     level, failed, pairs    failed logins: how often, when last, and digests of the last wrong pairs, the latest first
-    guesses, line           logins that nobody has judged yet, at most, and when the last of them has its turn
     used                    when it was last changed
     refused, told           when somebody was last refused, and when that was last logged
     """
 
-    __slots__ = ("allowed", "at", "begun", "failed", "guesses", "key", "level", "line", "now", "pairs", "refused",
-                 "second", "told", "used")
+    __slots__ = ("allowed", "at", "begun", "failed", "key", "level", "now", "pairs", "refused", "second", "told",
+                 "used")
     key: bytes
     now: int
     level: int
-    guesses: int
     failed: float
-    line: float
 
     def __init__(self, at: int, data: bytes) -> None:
         self.at = at
-        (self.key, self.now, self.allowed, self.second, self.begun, self.level, self.guesses, self.failed, self.line,
-         self.used, self.refused, self.told, self.pairs) = ROW.unpack(data)
+        (self.key, self.now, self.allowed, self.second, self.begun, self.level, self.failed, self.used,
+         self.refused, self.told, self.pairs) = ROW.unpack(data)
 
     def packed(self) -> bytes:
         """As it stands in the file."""
         return ROW.pack(self.key, min(self.now, SLOTS), self.allowed, self.second, self.begun, self.level,
-                        min(self.guesses, 255), self.failed, self.line, self.used, self.refused, self.told, self.pairs)
+                        self.failed, self.used, self.refused, self.told, self.pairs)
 
 
 class LimitsFile:
@@ -222,16 +218,6 @@ class LimitsFile:
         """Write a row back."""
         row.used = self.clock()
         os.pwrite(self.fd, row.packed(), row.at)
-
-    def refuse(self, row: Row) -> bool:
-        """Note that a source is refused; is that news for the log, once in a minute?"""
-        now = self.clock()
-        news = not (row.told and 0 <= now - row.told < MINUTE)
-        row.refused = now
-        if news:
-            row.told = now
-        self.put(row)
-        return news
 
     def rows(self) -> Iterator[Row]:
         """All rows that are in use."""

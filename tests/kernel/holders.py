@@ -71,18 +71,18 @@ class Holder:
 def obey(file, path, group, limits):
     """What the process does."""
     table = LimitsFile(path)
-    shared, holds, guesses = Shared(table, group, **limits), [], {}
+    shared, holds = Shared(table, group, **limits), []
     shared.join()
     for line in file:
         what, now, *words = json.loads(line)
         table.clock = lambda now=now: now
-        file.write(json.dumps(done(shared, holds, guesses, what, *words)) + "\n")
+        file.write(json.dumps(done(shared, holds, what, *words)) + "\n")
         file.flush()
 
 
-def done(shared, holds, guesses, what, source=None, *words):
+def done(shared, holds, what, source=None, *words):
     """Do one thing, and return what there is to say of it."""
-    penalty = guesses.setdefault(source, Penalty(shared.table, shared.group, source))
+    penalty = Penalty(shared.table, shared.group, source)
     if what == "enter":
         try:
             holds.append((source, shared.enter(source)))

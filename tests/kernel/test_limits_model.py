@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from daemons.kernel import limits
-from daemons.kernel.limitsfile import MINUTE
+from daemons.kernel.limits import MINUTE
 from daemons.kernel.penalties import DELAYS, FORGET
 from tests.kernel.holders import Holder
 

@@ -6,7 +6,6 @@ from daemons.kernel import limitsfile, log, penalties
 from daemons.kernel.access import networks
 from daemons.kernel.addresses import Address
 from daemons.kernel.conversation import Program
-from daemons.kernel.ends import Crowded
 from daemons.kernel.limitsfile import LimitsFile, key_of
 from daemons.kernel.options import read
 from daemons.kernel.penalties import Penalty
@@ -152,9 +151,9 @@ def test_no_password_is_in_the_table_and_its_digest_is_another_in_every_table(on
 def test_programs_of_a_group_and_processes_share_it_and_it_outlives_them(tmp_path):
     path = str(tmp_path / "limits")
     with Holder(path, "mail") as pop, Holder(path, "mail") as imap, Holder(path, "ftp") as ftp:
-        pop.tell("failed", HERE, "user", "one")
+        pop.tell("failed", HERE, "u", "one")
         pop.kill()
-        imap.tell("failed", HERE, "user", "two")
+        imap.tell("failed", HERE, "u", "two")
         assert [imap.tell("delay", HERE), ftp.tell("delay", HERE)] == [4, 0]
         imap.tell("passed", HERE)
         assert imap.tell("delay", HERE) == 0
@@ -167,147 +166,6 @@ def test_those_with_a_penalty_are_the_last_to_make_room(table, clock, monkeypatc
         clock.now += 1
         Penalty(table, "g", f"10.0.0.{number}").delay("u")
     assert Penalty(table, "g", HERE).delay("u") == 2
-
-
-# -- more than one at a time --
-
-def guesses(table, count, source=HERE):
-    """So many conversations of one source that guess at once: (penalty, seconds it waits, or None for turned away)."""
-    made = []
-    for _ in range(count):
-        one = Penalty(table, "g", source)
-        try:
-            made.append((one, one.delay("u")))
-        except Crowded as end:
-            assert str(end) == "logins"
-            made.append((one, None))
-    return made
-
-
-def fail(made, clock, names):
-    """Have each be judged wrong when its turn comes."""
-    began = clock.now
-    for one, seconds in made:
-        clock.now = began + seconds
-        one.failed("u", f"wrong {next(names)}")
-
-
-def test_parallel_guesses_wait_in_line(table, clock):
-    first = guesses(table, 14)
-    assert [seconds for _, seconds in first] == [0] * 6 + [2, 6, 14, 29, 44, 59, None, None]
-    fail(first[:12], clock, iter(range(12)))
-    second = guesses(table, 6)
-    assert [seconds for _, seconds in second] == [15, 30, 45, 60, None, None]
-    fail(second[:2], clock, iter(range(12, 14)))
-    assert [seconds for _, seconds in guesses(table, 4)] == [45, 60, None, None], "after those of before"
-
-
-def test_in_ten_minutes_no_more_is_tried_in_parallel_than_one_after_the_other(table, clock):
-    tried, waiting = 0, []
-    for second in range(600):
-        clock.now = 1000.0 + second
-        for turn, one in [each for each in waiting if each[0] <= clock.now]:
-            one.failed("u", f"{turn} {tried}")
-            waiting.remove((turn, one))
-            tried += 1
-        waiting += [(clock.now + seconds, one) for one, seconds in guesses(table, 20) if seconds is not None]
-        assert len(waiting) <= 12
-    assert 40 <= tried <= 12 + 600 / 15
-
-
-def test_a_browser_with_the_right_password_opens_six_connections_at_once(table, clock):
-    for _ in range(20):
-        made = guesses(table, 6)
-        assert [seconds for _, seconds in made] == [0] * 6
-        for one, _ in made:
-            one.passed("u")
-    made[0][0].failed("u", "mistyped")
-    made = guesses(table, 3)
-    assert [seconds for _, seconds in made] == [2, 2, 2]
-    clock.now += 2
-    for one, _ in made:
-        one.passed("u")
-    assert [seconds for _, seconds in guesses(table, 6)] == [0] * 6
-
-
-def test_the_same_wrong_pair_in_parallel_costs_once(table, clock):
-    for _ in range(5):
-        for one, _ in guesses(table, 3):
-            one.failed("u", "the old password")
-        clock.now += 2
-    assert Penalty(table, "g", HERE).delay("u") == 2
-
-
-def test_who_hangs_up_in_line_leaves_a_place_that_lasts_no_longer_than_the_line(table, clock):
-    for number in range(4):
-        Penalty(table, "g", HERE).failed("u", str(number))
-    assert [seconds for _, seconds in guesses(table, 2)] == [15, 30]
-    clock.now += 20
-    assert guesses(table, 1)[0][1] == 25
-    clock.now += 25 + penalties.JUDGED + 1
-    assert guesses(table, 1)[0][1] == 15
-
-
-def test_a_conversation_that_gives_up_a_guess_has_one_in_flight(one, table):
-    for _ in range(20):
-        assert one.delay("u") == 0
-    with table:
-        assert table.look(key_of(1, HERE)).guesses == 1
-
-
-def test_those_turned_away_are_news_once_a_minute_and_known_as_refused(table, clock):
-    guesses(table, 12)
-    news = []
-    for _ in range(3):
-        with pytest.raises(Crowded) as ended:
-            Penalty(table, "g", HERE).delay("u")
-        news.append(ended.value.news)
-    assert news == [True, False, False]
-    with table:
-        assert table.look(key_of(1, HERE)).refused == clock.now
-    assert Penalty(table, "g", THERE).delay("u") == 0
-
-
-def test_who_passes_takes_back_what_he_failed_and_not_what_others_did(one, table):
-    for number in range(2):
-        one.failed("victim", str(number))
-    one.failed("mallory", "wrong")
-    one.passed("mallory")
-    assert one.delay("victim") == 4
-    one.passed("mallory")
-    one.failed("victim", "another")
-    one.passed("mallory")
-    assert one.delay("victim") == 8
-    one.passed("victim")
-    assert one.delay("victim") == 0
-
-
-def test_what_others_failed_and_was_forgotten_costs_nothing_when_one_passes(one, clock):
-    for number in range(4):
-        one.failed("victim", str(number))
-    clock.now += 130
-    one.passed("ann")
-    assert one.delay("ann") == 4
-    clock.now += 50
-    assert one.delay("ann") == 2, "the minutes go on"
-    clock.now += 60
-    one.failed("ann", "mistyped")
-    assert one.delay("ann") == 2
-    one.passed("ann")
-    assert one.delay("ann") == 0
-
-
-def test_an_account_of_ones_own_buys_no_guesses(table, clock):
-    """Each guess at another's password is followed by a login that is right."""
-    waited = []
-    for number in range(12):
-        for user, act in (("victim", lambda one, n=number: one.failed("victim", str(n))),
-                          ("mallory", lambda one: one.passed("mallory"))):
-            one = Penalty(table, "g", HERE)
-            waited.append(one.delay(user))
-            clock.now += waited[-1]
-            act(one)
-    assert waited[:8] == [0, 2, 2, 4, 4, 8, 8, 15] and set(waited[8:]) == {15}
 
 
 # -- a conversation's --

@@ -280,6 +280,15 @@ def test_curl_logs_in_with_an_account(folder, tmp_path):
             assert curl(*said, url) == status.encode()
 
 
+def test_many_who_log_in_at_once_from_one_address_do_not_wait_for_each_other(folder, tmp_path):
+    passwords.add(str(tmp_path / "users"), "ann", b"open sesame")
+    with Serving("httpd", f"--root={folder}", f"--users={tmp_path / 'users'}") as server:
+        done = run("ab", "apache2-utils", "-q", "-A", "ann:open sesame", "-n", "600", "-c", "64",
+                   f"http://127.0.0.1:{server.port}/small.txt")[0]
+    assert re.search(rb"Complete requests: +600\n", done) and b"Non-2xx" not in done
+    assert not [line for line in server.log if " refused " in line]
+
+
 @pytest.mark.parametrize("login", ["basic", "digest"])
 def test_wget_logs_in(folder, tmp_path, login):
     passwords.add(str(tmp_path / "users"), "ann", b"open sesame", "Members only")

@@ -297,20 +297,6 @@ def test_who_hangs_up_while_he_waits_is_not_kept(start, log, table):
     assert limits.report(table)[0].penalty == 2, "who did not hear the answer was not told either"
 
 
-def test_guesses_in_parallel_wait_in_line_and_those_it_has_no_room_for_are_turned_away(start, log, table):
-    host = start(ByHand, f"--limits={table}", "--model=fork", name="logind", wait=WAIT)
-    with contextlib.ExitStack() as stack:
-        for number in range(20):
-            sock = stack.enter_context(clients.connect(host.address))
-            sock.sendall(b"u\r\n%d\r\n" % number)
-        log.wait_for(r"\brefused .* why=logins")
-        log.wait_for(r"\bclose .* reason=denied why=logins", count=4)
-        one, = limits.report(table)
-        assert one.refused is not None and one.penalty
-    assert len(texts(log, "refused")) == 1
-    assert clients.converse(host.address, b"u\r\nx\r\n", source="127.0.0.9") == b"220 who\r\n530 no\r\n"
-
-
 def test_trusted_networks_never_wait(start, log, table):
     host = start(Xinetd, f"--limits={table}", "--penalty-exempt=127.0.0.0/8", name="logind")
     said = b"".join(b"u\r\n%d\r\n" % number for number in range(5)) + b"quit\r\n"
