@@ -1,5 +1,6 @@
 """What the kernel says of processes: who came of whom, and what they hold."""
 
+import contextlib
 import os
 
 TICK = 1_000_000 // os.sysconf("SC_CLK_TCK")        # microseconds
@@ -74,7 +75,8 @@ def _status(pid):
 
 
 def _number(path, key):
-    with open(path) as file:
+    """The number after this word; 0 when the process is gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(path) as file:
         for line in file:
             if line.startswith(key):
                 return int(line.split()[1])

@@ -97,6 +97,8 @@ def test_hardly_any_memory(name):
     # one conversation may break for want of memory, as its MemoryError says; the server may not
     with served(name, "--timeout=20", may={"crash"}) as (host, log):
         still_serves(host, name)
+        log.wait_for(" close ")         # before which the child of this conversation may still be there
+        before = len(log.records)
         unlimited = resource.prlimit(host.pid, resource.RLIMIT_AS)
         serving = procfs.tree(host.pid)
         for pid in serving:
@@ -105,7 +107,7 @@ def test_hardly_any_memory(name):
             resource.prlimit(pid, resource.RLIMIT_AS, (size + (1 << 19), unlimited[1]))
         with contextlib.ExitStack() as stack:
             crowd(stack, host, b"x" * 4000)
-        machine.until(lambda: log.records, what="a word")
+        machine.until(lambda: len(log.records) > before, what="a word")
         for pid in serving:
             with contextlib.suppress(ProcessLookupError):       # a conversation that is over
                 resource.prlimit(pid, resource.RLIMIT_AS, unlimited)
