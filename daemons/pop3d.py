@@ -10,7 +10,7 @@ import os
 from daemons.kernel.ends import TooLong
 from daemons.kernel.serve import main
 from daemons.kernel.service import Event, Option, Service
-from daemons.kernel.values import path, switch, text
+from daemons.kernel.values import path, seconds, switch, text
 from daemons.mail import popmessages
 from daemons.stores.maildrop import Expunged, InUse, NoMessage
 from daemons.stores.mailusers import ACCOUNTS, MAIL, MailUsers, NoMail
@@ -28,6 +28,7 @@ NOT_IN_THE_CLEAR = "passwords are taken under TLS only"
 LATER = "try again later"
 NO_MAIL = "this account has no mail"
 IN_USE = "another session has this mailbox"
+TOO_SOON = "your last session began a short while ago"
 GONE = "the message is gone"
 TOO_LONG = "the line is too long"
 PARTING = popreplies.reply(False, "too many errors")
@@ -69,6 +70,7 @@ SERVICE = Service(
         Option("plaintext", switch, "no", "take passwords without TLS"),
         Option("apop", switch, "no", "offer APOP, for accounts that keep their password"),
         Option("hostname", hostname, None, "name of this host in the greeting for APOP [its own]"),
+        Option("login-delay", seconds, "0", "shortest time between two logins of one user"),
     ),
     events=(
         Event("login", "notice", "session user result mechanism", "a login, and what came of it"),
@@ -183,7 +185,7 @@ def capabilities(s):
     s.ok("what there is")
     s.stream.send(popreplies.multiline(popreplies.capabilities(
         mechanisms=mechanisms(s), user=s.takes_passwords, stls=s.stream.can_upgrade and s.drop is None,
-        implementation="fd0")))
+        login_delay=-int(-s.options.login_delay // 1), implementation="fd0")))
 
 
 def start_tls(s):
@@ -298,11 +300,23 @@ def admit(s, name, secret, verdict, mechanism):
         refuse(s, verdict.user, "in-use", mechanism, IN_USE, popreplies.IN_USE)
     except NoMail:
         refuse(s, verdict.user, "no-mail", mechanism, NO_MAIL, popreplies.PERMANENT)
+    if not begins(s, verdict.user, drop):
+        drop.__exit__()
+        refuse(s, verdict.user, "too-soon", mechanism, TOO_SOON, popreplies.LOGIN_DELAY)
     s.user, s.drop = verdict.user, drop
     s.messages, s.octets = drop.stat()
     s.stream.log("login", user=s.user, result="ok", mechanism=mechanism)
     s.ok(f"{s.messages} messages ({s.octets} octets)")
     return LEAVE
+
+
+def begins(s, user, drop):
+    """May a session begin, or was the last one too short a while ago (RFC 2449, 6.5)?"""
+    try:
+        return not s.options.login_delay or drop.may_begin(s.stream.time(), s.options.login_delay)
+    except OSError as error:            # her mail is still to be had
+        s.stream.log("unwritten", user=user, why=error)
+        return True
 
 
 def wait(s, name):

@@ -105,7 +105,7 @@ class Delivery:
             folder = self.server.folder(box)
             folder.create()
             with File(folder) as file:
-                self.letter.write(file, tracefields.return_path(self.sender) + tracefields.delivered_to(address))
+                self.letter.write(file, self._fields(box, address))
                 file.keep()
         except Refused as refusal:
             self.failures[box.user] = refusal
@@ -115,6 +115,13 @@ class Delivery:
             self.failures[box.user] = self._told(error, box.user)
         else:
             self.kept.add(box.user)
+
+    def _fields(self, box, address):
+        """What a final delivery writes on a mail: by which addresses it came is told where that is not its own."""
+        ways = [one.rcpt.mailbox for one in self.transaction.recipients
+                if any(box.user == each.user for each in one.mailboxes)]
+        return (tracefields.return_path(self.sender) + tracefields.delivered_to(address)
+                + b"".join(tracefields.original_to(way) for way in ways if str(way).lower() != str(address).lower()))
 
     # -- the queue --
 

@@ -6,6 +6,7 @@ keeps its number and cannot be read.  Sizes are exactly the octets that are sent
 mail is delivered all the while.
 """
 
+import os
 from collections.abc import Iterator
 
 from .folderlock import InUse, Lock
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from .maildirquota import Quota
 
 __all__ = ["Expunged", "InUse", "Maildrop", "NoMessage"]
+
+
+LAST = b"fd0-login"      # an empty file in the folder, whose time tells when a session last began
 
 
 class NoMessage(LookupError):
@@ -54,6 +58,22 @@ class Maildrop:
     def __exit__(self, *_: object) -> None:
         self._folder.close()
         self._lock.__exit__()
+
+    def may_begin(self, now: float, delay: float) -> bool:
+        """Did the session before this one begin `delay` seconds ago or earlier?  Then `now` is noted.  Raises OSError.
+
+        A time that is yet to come was noted before somebody set the clock back, and holds up nobody.
+        """
+        path = self._folder.path + b"/" + LAST
+        try:
+            before = os.stat(path, follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            before = -delay
+        if 0 <= now - before < delay:
+            return False
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        os.utime(path, (now, now))
+        return True
 
     @property
     def trouble(self) -> str:

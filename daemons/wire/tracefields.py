@@ -2,6 +2,7 @@
 
     Return-Path: <fred@example.org>                                     RFC 5321, 4.4
     Delivered-To: joe@example.com
+    X-Original-To: joe+news@example.com
     Authentication-Results: mx.example.com; spf=pass                    RFC 8601
             smtp.mailfrom=example.org
     Received: from client.example.org (client.example.org [192.0.2.1])  RFC 5321, 4.4
@@ -91,6 +92,11 @@ def return_path(sender: Mailbox | None) -> bytes:
 def delivered_to(recipient: Mailbox) -> bytes:
     """A Delivered-To, by which a mail that comes back is known (mailheaders.was_delivered_to)."""
     return b"Delivered-To: " + str(recipient).encode() + b"\r\n"
+
+
+def original_to(recipient: Mailbox) -> bytes:
+    """An X-Original-To: the address that a mail came for, where an alias or a sub-address led to another."""
+    return b"X-Original-To: " + str(recipient).encode() + b"\r\n"
 
 
 def authentication_results(server: str, findings: Iterable[Finding]) -> bytes:

@@ -17,7 +17,7 @@ from daemons.stores.maildir import Folder
 from daemons.stores.maildrop import Maildrop
 from daemons.wire import scram
 from daemons.wire.popreplies import apop_digest
-from tests.play import Peer, options_of, play
+from tests.play import NOON, Peer, options_of, play
 
 ALICE, PASSWORD = "alice@example.org", b" a secret,  with blanks "
 LOGIN = [b"USER alice@example.org\r\n", b"PASS " + PASSWORD + b"\r\n"]
@@ -327,6 +327,24 @@ def test_one_session_at_a_time(house):
     assert outcome.heard.decode().split("\r\n")[2:] == ["-ERR [IN-USE] another session has this mailbox",
                                                         "-ERR no such command here", ""]
     assert logins(outcome) == [(ALICE, "in-use", "USER")] and answers == ["-ERR no such command here"]
+
+
+def test_who_comes_again_too_soon_is_told_so_where_that_is_wanted(house):
+    capabilities, _ = house.ask(b"CAPA", b"QUIT", others=["--login-delay=90.5"])
+    assert "LOGIN-DELAY 91" in capabilities
+    too_soon = house.play([*LOGIN, b"CAPA\r\n"], "--login-delay=90.5", now=NOON + 90)
+    assert "-ERR [LOGIN-DELAY] your last session began a short while ago" in too_soon.heard.decode().split("\r\n")
+    assert logins(too_soon) == [(ALICE, "too-soon", "USER")]
+    for now in (NOON + 90.5, NOON, NOON + 1):           # who was refused is not held up for longer; a clock set back
+        outcome = house.play([*LOGIN, b"QUIT\r\n"], "--login-delay=90.5", now=now)
+        assert (FULL in outcome.heard.decode()) == (now != NOON + 1)
+    assert FULL in house.play([*LOGIN, b"QUIT\r\n"], now=NOON + 2).heard.decode()
+
+
+def test_mail_can_be_read_where_the_time_of_a_login_cannot_be_noted(house):
+    os.symlink("/nowhere", f"{house.box}/fd0-login")
+    outcome = house.play([*LOGIN, b"QUIT\r\n"], "--login-delay=1m")
+    assert FULL in outcome.heard.decode() and "unwritten" in [name for name, _ in outcome.events]
 
 
 def test_a_missing_folder_of_mail_is_not_an_empty_maildrop(house):

@@ -117,6 +117,15 @@ def test_one_copy_for_a_mailbox_of_several_names(place):
     assert b" for " not in place.mails("ann")[0]        # who else has it is nobody's business
 
 
+def test_a_mailbox_is_told_by_which_other_address_a_mail_came(place):
+    place.say(FROM + TO_ANN + b"RCPT TO:<both@example.org>\r\nRCPT TO:<Ann+X@example.org>\r\n" + TEXT)
+    [ann], [bob] = place.mails("ann"), place.mails("bob")
+    delivered = b"Return-Path: <fred@example.net>\r\nDelivered-To: %s@example.org\r\n"
+    assert ann.startswith(delivered % b"ann" + b"X-Original-To: both@example.org\r\n"
+                          b"X-Original-To: Ann+X@example.org\r\nReceived:")
+    assert bob.startswith(delivered % b"bob" + b"X-Original-To: both@example.org\r\nReceived:")
+
+
 def test_the_text_may_come_in_chunks(place):
     chunks = b"BDAT 24\r\nSubject: hello\r\n\r\nQUIT\r\nBDAT 3\r\n.\r\nBDAT 0 LAST\r\n"
     assert place.codes(FROM + TO_ANN + chunks + b"NOOP\r\n") == [250, 250, 250, 250, 250, 250]
