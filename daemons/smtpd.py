@@ -49,7 +49,8 @@ asked at: 587 and 465 are submission, 24 is lmtp, and a Unix socket is what its 
 
 A recipient is known or refused at once: accounts and aliases are those of fd0 user, in the database that --accounts
 names. Mail for them goes into Maildirs below --mail, and all else into the queue, which a runner empties. What was
-answered with 250 is on the disk. Only those who log in, and the networks of --relay-from, may send elsewhere.
+answered with 250 is on the disk. Only those who log in, and the networks of --relay-from, may send elsewhere; with
+--user-rate a user may write to so many recipients in an hour, as whoever has stolen a password writes to many.
 
 Lines must end with CR LF. A mail with any other line end is refused and the connection closed, so that nobody can have
 a second mail taken for a part of the first. Passwords go over TLS only; SCRAM-SHA-256 does not tell them.
@@ -88,6 +89,7 @@ SERVICE = Service(
         Option("relay-from", networks, None, "who may send mail elsewhere without a login [nobody]"),
         Option("size", size, "10240000", "octets of the longest mail"),
         Option("recipients", count, "1000", "recipients of a mail"),
+        Option("user-rate", count, None, "recipients to whom one user may write in an hour [any number]"),
         Option("require-tls", switch, "no", "take no mail without TLS"),
         Option("hide-clients", switch, "yes", "leave out of a submitted mail where it came from"),
         Option("check-helo", switch, "no", "refuse strangers who do not say a whole domain or an address literal"),
@@ -312,6 +314,8 @@ def rcpt(session, rest=b""):
         raise Refused(*TOO_MANY)
     found = recipient(session.server, command, session.may_relay, transaction.mail.size)
     session.check_recipient(command)    # of those who are here alone
+    if session.user and session.options.user_rate:
+        session.server.spend(session.user, session.stream.time())
     transaction.recipients.append(found)
     session.say(250, "2.1.5", "recipient taken")
 

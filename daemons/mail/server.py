@@ -14,7 +14,7 @@ class Server:
     def __init__(self, options):
         self.options = options
         self.hostname = options.hostname or os.uname().nodename
-        self._accounts = self._queue = self._greylist = None
+        self._accounts = self._queue = self._greylist = self._allowances = None
         self.is_ready = False           # were the accounts there at the start?
         self.checks, self.signer = _checks(options, self.hostname), _signer(options)
         # what the sandbox then must leave
@@ -30,6 +30,8 @@ class Server:
             return                      # it is looked for again with each recipient, and clients are told then
         try:
             self.accounts()
+            if options.user_rate:
+                self.allowances()
         except Unavailable:
             return
         self.is_ready = True
@@ -45,6 +47,19 @@ class Server:
             except (OSError, ValueError) as error:
                 raise Unavailable(str(error)) from None
         return self._accounts
+
+    def allowances(self):
+        """To how many users may write; raises Unavailable."""
+        if self._allowances is None:
+            from daemons.stores.allowances import Allowances
+            self._allowances = Allowances(self.accounts().store, self.options.user_rate)
+        return self._allowances
+
+    def spend(self, user, now):
+        """Count a recipient of a user's mail; raises Refused for one too many, and Unavailable."""
+        seconds = self.allowances().spend(user, now)
+        if seconds:
+            raise Refused(450, "4.7.1", f"you write to too many in an hour; try again in {-int(-seconds // 60)} min")
 
     def folder(self, box):
         """The inbox of a mailbox."""

@@ -286,6 +286,19 @@ def test_scram(place, monkeypatch):
 LOG_IN = HELLO + b"AUTH PLAIN " + sasl(b"\0ann@example.org\0secret") + b"\r\n"
 
 
+def test_a_user_writes_to_so_many_in_an_hour(place, secure):
+    to_two = b"RCPT TO:<x@elsewhere.example>\r\nRCPT TO:<y@elsewhere.example>\r\n"
+    begin, more = LOG_IN + b"MAIL FROM:<ann@example.org>\r\n", ["--role=submission", "--user-rate=3"]
+    assert place.codes(begin + to_two + TEXT, more=more) == [235, 250, 250, 250, 354, 250]
+    outcome = place.say(begin + to_two + TEXT, more=more)
+    assert codes(outcome.heard)[-4:] == [250, 450, 354, 250] and b"try again in 20 min\r\n" in outcome.heard
+    unknown = begin + b"RCPT TO:<nobody@example.org>\r\n" * 9      # are nobody's mail
+    other = unknown.replace(b"ann@", b"bob@").replace(sasl(b"\0ann@example.org\0secret"),
+                                                     sasl(b"\0bob@example.org\0secret"))
+    assert place.codes(other + to_two, more=more)[-2:] == [250, 250]
+
+
+
 def test_who_has_logged_in_sends_anywhere_as_herself(place, secure):
     sent = LOG_IN + b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<x@elsewhere.example>\r\n" + TEXT
     assert place.codes(sent, more=["--role=submission"]) == [235, 250, 250, 354, 250]
