@@ -9,7 +9,7 @@ import pytest
 
 from daemons.stores import accounts, queuefolder
 from daemons.stores.queuecontrol import QueueControl
-from tests.live import devlog, installed, mailhops, processes
+from tests.live import devlog, installed, machine, mailhops, processes
 from tests.live.launchers import ROOT, ByHand, Service
 
 SECONDS = 60
@@ -34,7 +34,7 @@ class Machine:
         """Call it as somebody who cannot write to the queue; returns a CompletedProcess."""
         prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
         python = "/usr/bin/python3" if prefix else sys.executable
-        where = f"from daemons.tools import sendmail; sendmail.SERVER = {self.server!r}; " if server else ""
+        where = f"from daemons.tools import sendmailletter; sendmailletter.SERVER = {self.server!r}; " if server else ""
         code = f"import sys; {where}from daemons.tools.__main__ import main; sys.exit(main())"
         return subprocess.run([*prefix, python, "-c", code, "sendmail", f"--queue={self.path}/queue",
                                "--hostname=us.example.org", *arguments], input=text, capture_output=True,
@@ -126,3 +126,82 @@ def test_dsn_and_utf8_are_told_to_a_server_that_has_them():
         assert (done.returncode, done.stderr) == (75, b"sendmail: the sender: 451 4.3.0 not now\n")
     finally:
         hop.end()
+
+
+# -- SMTP on standard input and output --
+
+FIRST = (b"EHLO us.example.org\r\nMAIL FROM:<bob@example.net> RET=HDRS ENVID=QQ314\r\n"
+         b"RCPT TO:<eve@elsewhere.example> NOTIFY=FAILURE ORCPT=rfc822;ann@example.org\r\nRCPT TO:<ann@example.org>\r\n"
+         b"DATA\r\nSubject: one\r\n\r\n..\r\n.\r\n")
+SECOND = (b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<j\xc3\xb6rg@one.test>\r\nRCPT TO:<ann@example.org>\r\nVRFY ann\r\n"
+          b"NOOP x\r\nDATA\r\n.\r\nQUIT\r\n")
+CODES = [220, 250, 250, 250, 250, 354, 250, 250, 250, 553, 250, 252, 250, 354, 250, 221]
+
+
+def speak(queue, pieces, *options):
+    """(codes of replies, exit status) for what is said in these pieces."""
+    argv = [sys.executable, "-m", "daemons.tools", "sendmail", "-bs", f"--queue={queue}", "--hostname=us.example.org"]
+    with subprocess.Popen([*argv, *options], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for piece in pieces:
+            process.stdin.write(piece)
+            process.stdin.flush()
+        heard = process.communicate(timeout=SECONDS)[0]
+    return [int(line[:3]) for line in heard.split(b"\r\n") if line[3:4] == b" "], process.returncode
+
+
+def waiting(queue):
+    """{sender: text} of what waits in a queue, and its recipients."""
+    control = QueueControl(queue)
+    try:
+        return {one["sender"]: (b"".join(control.message(one["id"])), one["recipients"]) for one in control.all()}
+    finally:
+        control.close()
+
+
+@pytest.mark.parametrize("pieces", [
+    [FIRST, SECOND], [FIRST + SECOND], [bytes([octet]) for octet in FIRST + SECOND]], ids=["two", "at once", "octets"])
+def test_programs_speak_smtp_to_it(tmp_path, pieces):
+    queuefolder.make(str(tmp_path))
+    assert speak(tmp_path, pieces) == (CODES, 0)
+    mails = waiting(str(tmp_path))
+    text, recipients = mails["bob@example.net"]
+    assert text.replace(b"\r\n", b"\n").endswith(b"\nSubject: one\n\n.\n") and b"\nMessage-ID: <" in text
+    assert [one["address"] for one in recipients] == ["eve@elsewhere.example", "ann@example.org"]
+    assert [one["address"] for one in mails[""][1]] == ["ann@example.org"] and len(mails) == 2
+
+
+@pytest.mark.parametrize("said, codes", [
+    (b"EHLO x\r\n", [220, 250]), (b"", [220]), (b"QUIT now\r\nRCPT TO:<a@b>\r\nDATA\r\n", [220, 501, 503, 503]),
+    (b"AUTH PLAIN\r\nHELO\r\nNOOP\nNOOP\r\n", [220, 500, 501, 500, 250]),
+    (b"x" * 5000 + b"\r\nQUIT\r\n", [220, 500, 221]),
+    (b"MAIL FROM:<a@b.example>\r\nMAIL FROM:<a@b.example>\r\nDATA\r\n", [220, 250, 503, 503]),
+    (FIRST[:-5], CODES[:6]), (FIRST[:-5] + b"\n.\nQUIT\r\n\r\n.\r\nNOOP\r\n", [*CODES[:6], 550])])
+def test_what_is_no_mail_leaves_none(tmp_path, said, codes):
+    queuefolder.make(str(tmp_path))
+    assert speak(tmp_path, [said]) == (codes, 0) and waiting(str(tmp_path)) == {}
+
+
+def test_what_a_server_says_to_a_mail_is_said_to_the_program():
+    mailhops.need()
+    hop = mailhops.Hop(enable_SMTPUTF8=True)
+    try:
+        where = f"--server=127.0.0.1:{hop.port.number}"
+        assert speak("/nowhere", [FIRST + b"QUIT\r\n"], where) == ([*CODES[:7], 221], 0)
+        sender, recipients, _, of_mail, of_rcpt, _ = hop.mails[0]
+        assert (sender, recipients) == ("bob@example.net", ["eve@elsewhere.example", "ann@example.org"])
+        assert {"RET=HDRS", "ENVID=QQ314"} <= set(of_mail)
+        assert of_rcpt == [["NOTIFY=FAILURE", "ORCPT=rfc822;ann@example.org"], []]
+        for says, code in (("550 5.1.1 nobody", 550), ("451 4.3.0 not now", 451), ("554 5.7.1 no", 554)):
+            hop.says["eve@elsewhere.example"] = says
+            assert speak("/nowhere", [FIRST + b"QUIT\r\n"], where) == ([*CODES[:6], code, 221], 0)
+    finally:
+        hop.end()
+
+
+def test_swaks_speaks_to_it(tmp_path):
+    queuefolder.make(str(tmp_path))
+    call = f"{sys.executable} -m daemons.tools sendmail -bs --queue={tmp_path}"
+    argv = [machine.program("swaks", "swaks"), "--pipe", call, "--from", "fred@example.net", "--to", "eve@one.test"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stdout
+    assert b"This is a test mailing" in waiting(str(tmp_path))["fred@example.net"][0]

@@ -8,7 +8,7 @@ import pytest
 
 from daemons.stores import queuefolder
 from daemons.stores.queuecontrol import QueueControl
-from daemons.tools import sendmail
+from daemons.tools import sendmail, sendmailletter
 from tests.live import machine
 
 MAIL = b"Subject: x\nTo: Bob <bob@example.net>, carol@example.net\nBcc: dan@example.net\n\nhello\n.\nrest\n"
@@ -71,8 +71,7 @@ def test_what_cannot_be_sent_has_a_status_of_sysexits(sent, capsys, arguments, t
 
 @pytest.mark.parametrize("arguments, said", [
     ([], "to whom? name recipients, or say -t"), (["-h", "5"], "to whom? name recipients, or say -t"),
-    (["-bs"], "-bs: only -bm, -bp and -bi are here; speak SMTP to port 25 of smtpd"),
-    (["-bd", "-q30m"], "-bd: only -bm, -bp and -bi are here; see smtpd, mailq and fd0 queue"),
+    (["-bd", "-q30m"], "-bd: only -bm, -bs, -bp and -bi are here; see smtpd, mailq and fd0 queue"),
     (["--wrong", "bob@example.net"], "no option --wrong"), (["-iZ", "bob@example.net"], "no option -Z"),
     (["bob@example.net", "-f"], "argument -f/-r: expected one argument")])
 def test_a_wrong_command_line_is_64(sent, capsys, arguments, said):
@@ -139,7 +138,7 @@ def test_only_help_is_a_call_for_help(sent, capsys):
 
 def test_without_a_queue_and_a_server_it_is_to_be_tried_again(sent, capsys, monkeypatch):
     port = machine.Port()
-    monkeypatch.setattr(sendmail, "SERVER", f"127.0.0.1:{port.number}")
+    monkeypatch.setattr(sendmailletter, "SERVER", f"127.0.0.1:{port.number}")
     assert sent("--queue=/nowhere/queue", "bob@example.net") == 75
     assert capsys.readouterr().err == (f"sendmail: /nowhere/queue is not ours to write to, and 127.0.0.1:{port.number} "
                                        "takes no mail now: [Errno 111] Connection refused\n")
