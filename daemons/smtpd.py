@@ -78,7 +78,7 @@ SERVICE = Service(
     needs=("network:--calling", "network:--client-names", "network:--block-lists", "network:--spf", "network:--dkim",
            "network:--dmarc"),
     reads=("--dkim-keys",),
-    defaults=(("timeout", "300"), ("session", "1h")),
+    defaults=(("timeout", "300"), ("timeout-crowded", "10"), ("session", "1h")),
     options=(
         Option("accounts", text, ACCOUNTS, "database of accounts: a path, or postgresql://..."),
         Option("mail", path, MAIL, "folder of all mailboxes"),

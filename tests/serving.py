@@ -24,7 +24,7 @@ class Serving:
         if " start " not in started:
             self.process.kill()
             raise RuntimeError(started + self.process.stderr.read())
-        self.port = int(started.rpartition(":")[2])
+        self.port = int(started.rpartition(":")[2].rstrip('"\n'))
         return self
 
     def __exit__(self, *_):

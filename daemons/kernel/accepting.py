@@ -250,6 +250,7 @@ class Loop:
         if why:
             return self._turn_away(sock, peer, why)
         self.served += 1
+        self.program.crowded = self.model.active() * 10 >= self.options.max * 9
         if self.program.tls is not None:
             self.program.tls.refresh()
         try:

@@ -44,10 +44,17 @@ class Program:
                                                             options.proxy_protocol))
         self.tell: Callable[[object], bool] | None = None       # a program that stays: is this news in the log?
         self.replaced: Callable[[], str] | None = None      # a sandbox that holds files by what they were (sandbox.py)
-        self.patience = 60.0 if options.timeout is None else options.timeout
+        self.crowded = False            # nine tenths of --max are here, or more
         self.limits: Shared | None = None       # where conversations are counted together with other processes
         self.table: LimitsFile | None = None    # the table of these counts, and of failed logins
         self.tls: Security | None = None        # where a certificate is configured
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a conversation which begins now may keep us waiting."""
+        usual: float = 60.0 if self.options.timeout is None else self.options.timeout
+        in_crowd: float | None = self.options.timeout_crowded
+        return min(usual, in_crowd) if self.crowded and in_crowd is not None else usual
 
     def penalty(self, stream: Stream) -> "Penalty":
         """What failed logins cost the peer of this conversation."""

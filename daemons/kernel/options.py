@@ -93,6 +93,7 @@ SERVING = (
     Option("rate", count, None, "conversations or datagrams a second from one source"),
     Option("idle", linger, "60", "exit after this time without a conversation (not with --listen)"),
     Option("timeout", seconds, None, "longest wait for one line, block or write"),
+    Option("timeout-crowded", seconds, None, "the same for those who come while nine tenths of --max are here"),
     Option("session", seconds, None, "longest conversation"),
     Option("grace", seconds, "30", "time that conversations get to finish after SIGTERM or SIGHUP"),
     Option("low-ports", choice("ignore", "answer"), "ignore", "datagrams from ports below 1024, where servers live"),

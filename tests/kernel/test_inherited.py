@@ -1,5 +1,6 @@
 """What were we given?  The kernel is asked, and what the environment says is doubted."""
 
+import fcntl
 import os
 import socket
 
@@ -38,7 +39,7 @@ def options(*arguments):
 
 def put(*fds):
     """Have exactly these at descriptors 3 and up, in a child; nothing follows them."""
-    lifted = [os.dup2(fd, 100 + place) for place, fd in enumerate(fds)]
+    lifted = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 500) for fd in fds]
     os.closerange(3, 3 + len(fds) + 1)
     for place, fd in enumerate(lifted):
         os.dup2(fd, 3 + place, inheritable=True)

@@ -1,5 +1,6 @@
 """What the service manager hears, and sockets handed to another program."""
 
+import fcntl
 import json
 import os
 import socket
@@ -65,10 +66,10 @@ def handed(order, environ):
     if pid == 0:
         try:
             os.dup2(writer, 1)
-            lifted = [os.dup2(one.fileno(), 100 + place, inheritable=False) for place, one in enumerate(listeners)]
-            os.closerange(3, 100)
+            lifted = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD_CLOEXEC, 500) for one in listeners]
+            os.closerange(3, 500)
             placed = [os.dup2(fd, number, inheritable=False) for fd, number in zip(lifted, order)]
-            os.closerange(100, 4096)
+            os.closerange(500, 4096)
             names = [f"name{place}" for place in range(len(order))]
             hand_over([socket.socket(fileno=fd) for fd in placed], names, environ, sys.executable,
                       [sys.executable, "-IS", "-c", REPORT])
