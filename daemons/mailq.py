@@ -113,7 +113,10 @@ def setup(options):
         explain.alone(options, f"empty {options.queue} as {made.hostname}, and keep mail for accounts in "
                                f"{options.mail if made.accounts else 'no folder, as there are no accounts'}")
         raise SystemExit(0)
-    if options.action != "check":
+    if options.action == "check":
+        options.absent += [*([] if made.accounts else [options.accounts]),
+                           *([] if os.path.isdir(options.queue) else [options.queue])]
+    else:
         queuefolder.make(options.queue)
     return made
 

@@ -88,6 +88,7 @@ def setup(options):
     users = MailUsers(options.accounts, options.mail)
     options.calling = users.is_called   # what the sandbox then must leave
     if users.path:
+        options.absent += [one for one in (users.path, options.mail) if not os.path.exists(one)]
         options.written.append(os.path.dirname(os.path.abspath(users.path)))
     return users
 

@@ -155,6 +155,7 @@ class Options:
         self.sources: dict[str, str] = {}
         self.learnt: list[str] = []     # paths that setup() found in the program's own files: to be read later, too
         self.written: list[str] = []    # and such as are to be written
+        self.absent: list[str] = []     # files that it can do without for now
         self.stack = 0                  # octets of stack that each thread must have at least
         for option in [*(one for _, group in GENERAL for one in group), *known(service).values()]:
             setattr(self, option.attribute, None)       # what the kernel asks for, though a program may not have it
@@ -171,6 +172,15 @@ class Options:
         except ValueError as error:
             raise Misuse(f"{where}: {option.name}: {error}") from None
         self.sources[option.name] = where
+
+    def naming(self, path: object) -> str:
+        """Where an option that names this file, or one above or in it, was set, as messages begin; "" if none does."""
+        for name, option in known(self.service).items():
+            value = getattr(self, option.attribute)
+            if isinstance(value, str) and value[:1] == "/" and (
+                    f"{path}/".startswith(f"{value.rstrip('/')}/") or value.rpartition("/")[0] == path):
+                return f"{self.sources[name]}: {name}: " if name in self.sources else f"--{name}: "
+        return ""
 
 
 def groups(service: Service) -> Groups:
@@ -302,7 +312,7 @@ def _read_file(options: Options, rows: dict[str, Option], name: str, required: b
 
 def _unknown(name: str, candidates: Iterable[str], sentence: str, dashes: str = "") -> "NoReturn":
     from difflib import get_close_matches  # only on the way out
-    near = get_close_matches(name, list(candidates), 1, 0.5)
+    near = get_close_matches(name, [one for one in candidates if one[:1] == name[:1]], 1)
     hint = f" (did you mean {dashes}{near[0]}?)" if near else "; see --help"
     raise Misuse(sentence.format(name) + hint)
 

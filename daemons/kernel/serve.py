@@ -147,7 +147,8 @@ def _made(options: Options, setup: Setup | None) -> tuple[object, ...]:
     except ValueError as error:
         raise Misuse(str(error)) from None
     except OSError as error:
-        raise Misuse(f"{error.filename or ''}: {error.strerror}".lstrip(": ")) from None
+        where = f"{options.naming(error.filename)}{error.filename}: " if error.filename else ""
+        raise Misuse(f"{where}{error.strerror}") from None
 
 
 def _turn_away(program: Program, one: Given) -> None:
@@ -213,7 +214,8 @@ def _check(options: Options, setup: Setup | None) -> int:
         from . import tls
         tls.Security(options, options.service).arrange([])
     _made(options, setup)
-    sys.stdout.write(f"{options.service.name}: options and files are in order\n")
+    yet = f"; not there yet: {', '.join(options.absent)}" if options.absent else ""
+    sys.stdout.write(f"{options.service.name}: options and files are in order{yet}\n")
     sys.stdout.flush()
     return DONE
 

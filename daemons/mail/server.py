@@ -27,6 +27,7 @@ class Server:
                 if error.errno not in (errno.ENOSPC, errno.EAGAIN):
                     raise
         if not options.accounts.startswith(SERVERS) and not os.path.exists(options.accounts.removeprefix("sqlite:")):
+            options.absent.append(options.accounts)
             return                      # it is looked for again with each recipient, and clients are told then
         try:
             self.accounts()
