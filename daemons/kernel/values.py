@@ -61,6 +61,14 @@ def size(text: str) -> int:
         raise ValueError(f"not a size: {text!r} (write 4096, 64K, 10M or 1G)") from None
 
 
+def in_units(octets: int) -> str:
+    """A number of octets as `size` reads it, in the largest unit that leaves it whole."""
+    for unit, scale in (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
+        if octets and octets % scale == 0:
+            return f"{octets // scale}{unit}"
+    return str(octets)
+
+
 def switch(text: str) -> bool:
     """yes or no."""
     if text not in ("yes", "no"):

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 DECLARE = object()      # in the place of arguments: do not run, but show the parser
 MISUSE = 100
 WIDTH = 98              # columns of a page
+WIDEST = 42             # columns of the first column of a table
 
 
 class Declared(Exception):
@@ -26,14 +27,19 @@ def every():
 
 
 class Parser(argparse.ArgumentParser):
-    """A sub-command's arguments; `examples` are lines of (what to type, what it does)."""
+    """A sub-command's arguments; `examples` are lines of (what to type, what it does).
 
-    def __init__(self, command, about, examples=()):
-        self.about, self.examples = about, tuple(examples)
-        lines = [f"  {typed:36} {does}".rstrip() for typed, does in examples]
-        super().__init__(f"fd0 {command}", description=textwrap.fill(about, WIDTH), allow_abbrev=False,
-                         epilog="examples:\n" + "\n".join(lines) if lines else None,
-                         formatter_class=argparse.RawDescriptionHelpFormatter)
+    `actions` are lines of (what it can do, what that means), the first word of each the one that is typed.
+    """
+
+    def __init__(self, command, about, examples=(), actions=()):
+        self.about, self.examples, self.actions = about, tuple(examples), tuple(actions)
+        super().__init__(f"fd0 {command}", allow_abbrev=False, formatter_class=_Page,
+                         description="\n\n".join([textwrap.fill(about, WIDTH), *_table("actions", actions)]),
+                         epilog="".join(_table("examples", examples)) or None)
+        if actions:
+            verbs = list(dict.fromkeys(typed.split()[0] for typed, _ in actions))
+            self.add_argument("action", metavar="ACTION", choices=verbs, help="one of the actions above")
 
     def parse(self, arguments):
         """The values; ends with status 100 where an argument is wrong.  Options may stand anywhere."""
@@ -53,6 +59,9 @@ class Parser(argparse.ArgumentParser):
         for action in self._actions:
             if isinstance(action, argparse._HelpAction | argparse._SubParsersAction):
                 continue
+            if action.metavar == "ACTION":
+                found += self.actions
+                continue
             value = "" if action.nargs == 0 else action.metavar or "|".join(action.choices or ()) or action.dest.upper()
             name = f"{action.option_strings[-1]}={value}".rstrip("=") if action.option_strings else value
             found.append((name, (action.help or "") % {"default": action.default}))
@@ -66,6 +75,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         """Say what is wrong, and where to look."""
         self.exit(MISUSE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+class _Page(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=28, width=WIDTH + 2)
+
+
+def _table(title, rows):
+    """[a title, and lines in two columns], or nothing without rows; a line that is much wider has no column."""
+    if not rows:
+        return []
+    width = max((len(first) for first, _ in rows if len(first) <= WIDEST), default=0)
+    return ["\n".join([f"{title}:", *(f"  {first:{width}}  {second}".rstrip() for first, second in rows)])]
 
 
 def absolute(text):

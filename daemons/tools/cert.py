@@ -48,7 +48,7 @@ def main(arguments):
 def _parser():
     parser = Parser("cert", "Make keys and certificates for TLS: signed by a local authority, which is\n"
                             "made once, or requests for a real one.", examples=(
-        ("fd0 cert", "for this machine, to try things: " + " ".join(HERE)),
+        ("fd0 cert", "to try things here: " + " ".join(HERE)),
         ("fd0 cert mail.example.org imap.example.org", "for names that clients call"),
         ("fd0 cert --client alice", "for a client to show"),
         ("fd0 cert --request mail.example.org", "a key, and a request for a real authority"),

@@ -8,6 +8,7 @@ import time
 from daemons.stores.queuecontrol import QueueControl, Unknown
 from daemons.stores.queuefiles import Damaged
 from daemons.stores.queuefolder import SPOOL
+from daemons.stores.queuewake import is_heard
 from daemons.wire.queuewords import duration, shown
 
 from .arguments import Parser
@@ -27,8 +28,8 @@ def main(arguments):
         ("fd0 queue hold ID --why='ask Ann'", "deliver it no further, until fd0 queue release ID"),
         ("fd0 queue retry --all", "try everything now"),
         ("fd0 queue reroute example.org", "after a change: to today's host, now (.example.org: below)"),
-        ("fd0 queue list --json", "a line of JSON for each message")))
-    parser.add_argument("action", choices=ACTIONS, help="what to do; show prints the message with all that is known")
+        ("fd0 queue list --json", "a line of JSON for each message")),
+                    actions=[(name, about) for name, (_, about) in ACTIONS.items()])
     parser.add_argument("what", nargs="*", metavar="ID", help="names of messages; for reroute a domain")
     parser.add_argument("--all", action="store_true", help="every message, in the place of names")
     parser.add_argument("--why", metavar="TEXT", default="", help="hold: a reason, for whoever looks later")
@@ -46,7 +47,7 @@ def _act(options):
         raise NotOurs(f"{options.queue}: there is no queue; say where it lies: --queue=DIR")
     control = QueueControl(options.queue)
     try:
-        return ACTIONS[options.action](control, options)
+        return ACTIONS[options.action][0](control, options)
     except Unknown as error:
         raise NotOurs(f"{options.queue}: no message {shown(str(error))} there (fd0 queue list)") from None
     except Damaged as error:
@@ -105,7 +106,9 @@ def _list(control, options):
         return 0
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD) - 1)]
     for *cells, last in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths)), last]).rstrip())
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths)), last]).rstrip(), flush=True)
+    if not is_heard(options.queue):
+        print("fd0 queue: no mailq empties it now; see mailq(8)", file=sys.stderr)
     return 0
 
 
@@ -212,7 +215,15 @@ def _said(control, options, act, what):
     return _each(control, options, one)
 
 
-ACTIONS = {"list": _list, "show": _show, "explain": _explain, "summary": _summary, "hold": _hold, "release": _release,
-           "retry": _retry, "reroute": _reroute, "delete": _delete}
+ACTIONS = {
+    "list": (_list, "every message, the oldest first"),
+    "show": (_show, "a message, with all that is known of it"),
+    "explain": (_explain, "why it is still here"),
+    "summary": (_summary, "how many there are, where they are to go, and whether a mailq empties the queue"),
+    "hold": (_hold, "deliver it no further, until it is released"),
+    "release": (_release, "undo hold; it is tried now"),
+    "retry": (_retry, "try it now, and not only when its time has come"),
+    "reroute": (_reroute, "after a change of routes: try all mail of a domain now, where it goes today"),
+    "delete": (_delete, "remove it; nobody is told")}
 NAMED = ("show", "explain", "hold", "release", "retry", "delete")
 TOLD = ("list", "show", "explain", "summary")

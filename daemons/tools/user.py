@@ -11,12 +11,13 @@ from .programs import NotOurs
 
 
 class Action:
-    """One thing to do: the function, what words it takes, how many, and which options go with it."""
+    """One thing to do: the function, what words it takes, how many, which options go with it, and what it does."""
 
-    __slots__ = ("function", "least", "most", "options", "takes")
+    __slots__ = ("about", "function", "least", "most", "options", "takes")
 
-    def __init__(self, function, takes, least, most, *options):
+    def __init__(self, function, takes, least, most, *options, about=""):
         self.function, self.takes, self.least, self.most, self.options = function, takes, least, most, options
+        self.about = about
 
 
 ONE, NONE, MANY = ("one NAME", 1, 1), ("no NAME", 0, 0), 1000
@@ -26,25 +27,30 @@ IN_FILE = {
     "passwd": Action(userfile.change, *ONE, "password_stdin", "digest"),
     "remove": Action(userfile.remove, *ONE)}
 IN_ACCOUNTS = {
-    "add": Action(useraccounts.add, *ONE, "password_stdin", "apop", "scope", "expires", "octets", "messages"),
-    "list": Action(useraccounts.show, "one DOMAIN or none", 0, 1),
-    "passwd": Action(useraccounts.change, *ONE, "password_stdin", "apop"),
-    "remove": Action(useraccounts.remove, *ONE),
-    "import": Action(useraccounts.bring, "one FILE", 1, 1),
-    "quota": Action(useraccounts.quota, *ONE, "octets", "messages"),
-    "disable": Action(useraccounts.disable, *ONE),
-    "enable": Action(useraccounts.enable, *ONE, "scope", "expires"),
-    "alias add": Action(useraccounts.add_alias, "ADDRESS TARGET ...", 2, MANY),
-    "alias import": Action(useraccounts.bring_aliases, "FILE DOMAIN", 2, 2),
-    "alias list": Action(useraccounts.show_aliases, *NONE),
-    "alias remove": Action(useraccounts.remove_alias, "ADDRESS and TARGETs, or ADDRESS for all", 1, MANY),
-    "app add": Action(useraccounts.add_application, "NAME LABEL", 2, 2, "scope", "networks", "expires"),
-    "app list": Action(useraccounts.show_applications, *ONE),
-    "app remove": Action(useraccounts.remove_application, "NAME LABEL", 2, 2),
-    "domain add": Action(useraccounts.add_domain, "one DOMAIN", 1, 1),
-    "domain list": Action(useraccounts.show_domains, *NONE),
-    "domain remove": Action(useraccounts.remove_domain, "one DOMAIN", 1, 1)}
-ACTIONS = list(dict.fromkeys(action.partition(" ")[0] for action in IN_ACCOUNTS))
+    "add": Action(useraccounts.add, *ONE, "password_stdin", "apop", "scope", "expires", "octets", "messages",
+                  about="an account; as NAME@DOMAIN it gets mail"),
+    "list": Action(useraccounts.show, "one DOMAIN or none", 0, 1, about="all accounts, or those of a domain"),
+    "passwd": Action(useraccounts.change, *ONE, "password_stdin", "apop", about="another password"),
+    "remove": Action(useraccounts.remove, *ONE, about="an account, and what leads to it; its mail stays on the disk"),
+    "import": Action(useraccounts.bring, "one FILE", 1, 1, about="accounts from a file of names and passwords"),
+    "quota": Action(useraccounts.quota, *ONE, "octets", "messages", about="how much mail there may be; shown without"),
+    "disable": Action(useraccounts.disable, *ONE, about="let nobody log in as this one; mail still comes"),
+    "enable": Action(useraccounts.enable, *ONE, "scope", "expires", about="undo disable"),
+    "alias add": Action(useraccounts.add_alias, "ADDRESS TARGET ...", 2, MANY, about="mail for one goes to others"),
+    "alias import": Action(useraccounts.bring_aliases, "FILE DOMAIN", 2, 2, about="aliases out of a file"),
+    "alias list": Action(useraccounts.show_aliases, *NONE, about="all aliases"),
+    "alias remove": Action(useraccounts.remove_alias, "ADDRESS and TARGETs, or ADDRESS for all", 1, MANY,
+                           about="one that an address leads to, or all of them"),
+    "app add": Action(useraccounts.add_application, "NAME LABEL", 2, 2, "scope", "networks", "expires",
+                      about="a password for one program of theirs, which is shown once"),
+    "app list": Action(useraccounts.show_applications, *ONE, about="the labels of these passwords"),
+    "app remove": Action(useraccounts.remove_application, "NAME LABEL", 2, 2, about="such a password"),
+    "domain add": Action(useraccounts.add_domain, "one DOMAIN", 1, 1, about="take mail for it, whoever is in it"),
+    "domain list": Action(useraccounts.show_domains, *NONE, about="all domains that mail is taken for"),
+    "domain remove": Action(useraccounts.remove_domain, "one DOMAIN", 1, 1, about="take no more mail for it")}
+# what words an action takes, as usage tells them
+TYPED = {"one NAME": "NAME", "no NAME": "", "one DOMAIN": "DOMAIN", "one DOMAIN or none": "[DOMAIN]",
+         "one FILE": "FILE", "ADDRESS and TARGETs, or ADDRESS for all": "ADDRESS [TARGET ...]"}
 SPECIAL = {"password_stdin": False, "digest": None, "apop": None, "scope": None, "networks": None, "expires": None,
            "octets": None, "messages": None}            # options that go with some actions, as they are when not given
 SECRETS = ("password_stdin", "digest")
@@ -84,12 +90,12 @@ def _parser():
         ("fd0 user app add alice@example.org phone", "makes a password and shows it once"),
         ("fd0 user alias add info@a.org alice@a.org", "mail for the one goes to the other"),
         ("fd0 user alias add @a.org alice@a.org", "all that nobody else has"),
-        ("fd0 user alias import FILE a.org", "a file like /etc/aliases; names without a domain are a.org's"),
+        ("fd0 user alias import FILE a.org", "a file like /etc/aliases, for names of a.org"),
         ("fd0 user import FILE", "lines NAME:HASH or NAME<TAB>PASSWORD"),
         ("fd0 user add bob --users=FILE", "with --digest=REALM by HTTP's Digest too"),
-        ("fd0 user list --users=FILE", "the names")))
-    parser.add_argument("action", choices=ACTIONS, help="what to do; passwd sets another password; alias, app and "
-                                                        "domain are followed by add, list or remove")
+        ("fd0 user list --users=FILE", "the names")),
+                    actions=[(f"{name} {TYPED.get(action.takes, action.takes)}".rstrip(), action.about)
+                             for name, action in IN_ACCOUNTS.items()])
     parser.add_argument("words", nargs="*", metavar="NAME", help="whom or what it is about")
     parser.add_argument("--accounts", metavar="DSN", help=f"the database: a path, or postgresql://... [{DEFAULT}]; "
                                                           "add and import make it if there is none")

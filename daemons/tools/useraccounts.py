@@ -3,6 +3,7 @@
 import sys
 import time
 
+from daemons.kernel.values import in_units
 from daemons.stores import accounts, credentials
 from daemons.stores.mailusers import SERVERS
 from daemons.wire import aliaslines
@@ -255,7 +256,7 @@ def _restrictions(one):
 
 
 def _limits(user):
-    return ([] if user.octets is None else [f"{user.octets} octets"]) \
+    return ([] if user.octets is None else [f"{in_units(user.octets)} octets"]) \
         + ([] if user.messages is None else [f"{user.messages} messages"])
 
 

@@ -5,7 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemons.kernel.options import GENERAL
-from daemons.kernel.values import choice, count, hosts, linger, number, path, seconds, several, size, switch, words
+from daemons.kernel.values import (
+    choice,
+    count,
+    hosts,
+    in_units,
+    linger,
+    number,
+    path,
+    seconds,
+    several,
+    size,
+    switch,
+    words,
+)
 
 
 @pytest.mark.parametrize("text, found", [
@@ -34,6 +47,12 @@ def test_hosts_that_are_none(text):
 ])
 def test_what_a_text_means(kind, text, value):
     assert kind(text) == value
+
+
+@pytest.mark.parametrize("octets, text", [
+    (0, "0"), (1000, "1000"), (1024, "1K"), (3 << 19, "1536K"), (10 << 20, "10M"), (2 << 30, "2G"), (4 << 40, "4096G")])
+def test_octets_in_units_are_read_as_they_were(octets, text):
+    assert in_units(octets) == text and size(text) == octets
 
 
 @pytest.mark.parametrize("kind, texts", [

@@ -181,7 +181,7 @@ def test_without_a_terminal_nobody_is_asked(path):
     (["add", "alice", "--users=x", "--accounts=y"], "--users is a file, and --accounts a database; it is one or the"),
     (["add", "alice", "secret", "--users=x"], "add takes one NAME, and no password; see"),
     (["add", "alice", "--password=secret", "--users=x"], "no option --password (did you mean --password-stdin?)"),
-    (["delete", "alice", "--users=x"], "argument action: invalid choice: 'delete'"),
+    (["delete", "alice", "--users=x"], "argument ACTION: invalid choice: 'delete'"),
     (["add", "a:b", "--users=x"], "'a:b' cannot be a name"), (["add", b"\xff", "--users=x"], "cannot be a name"),
     (["list", "--users=/no/such"], "/no/such: No such file or directory"),
     (["passwd", "alice", "--users=/no/such"], "/no/such: No such file or directory"),

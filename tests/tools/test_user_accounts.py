@@ -48,7 +48,7 @@ def test_a_whole_life(kind, tmp_path):
                 "--scope=pop3,smtp", "--expires=2100-01-31", given=b"x" * 20) == (
         0, f"bob@example.org: added to {name}\n", "")
     assert user("list") == (0, "alice@example.org\nbob@example.org  (APOP, until 2100-01-31, for smtp pop3, "
-                               "2147483648 octets, 100 messages)\n", "")
+                               "2G octets, 100 messages)\n", "")
     there = opened(dsn)
     assert there.check(ALICE, SECRET, "imap") and there.secret("bob@example.org") == b"x" * 20
     assert there.check("bob@example.org", b"x" * 20, "imap").why == "scope"
@@ -67,7 +67,7 @@ def test_quotas(dsn, user):
     assert user("quota", ALICE) == (0, f"{ALICE}  (no limit)\n", "")
     assert user("quota", ALICE, "--octets=1M") == (0, f"{ALICE}: changed in {dsn}\n", "")
     assert user("quota", "ALICE@example.org", "--messages=5")[0] == 0
-    assert user("quota", ALICE) == (0, f"{ALICE}  (1048576 octets, 5 messages)\n", "")
+    assert user("quota", ALICE) == (0, f"{ALICE}  (1M octets, 5 messages)\n", "")
     assert user("quota", ALICE, "--octets=none")[0] == 0
     assert opened(dsn).mailbox_of(ALICE).octets is None and opened(dsn).mailbox_of(ALICE).messages == 5
 
