@@ -1,9 +1,7 @@
 """Mail servers to measure ourselves against, and Postfix's smtp-source and smtp-sink, which measure them.
 
-Postfix and OpenSMTPD exclude each other, want users that only their packages make, and OpenSMTPD has folders built in.
-So tests/live/fetch.sh unpacks them without installing, and each runs in a mount namespace with users and folders of its
-own, which takes root.  Dovecot is the one that Debian installs, on a port of ours.  None is tuned beyond what the lines
-below say.
+Postfix and OpenSMTPD are those that tests/live/fetch.sh unpacks (unpacked.py), Dovecot is the one that Debian installs,
+on a port of ours.  None is tuned beyond what the lines here and there say.
 """
 
 import os
@@ -16,61 +14,11 @@ import time
 
 from daemons.tools import stubs
 
-from . import load, procfs, xinetd
+from . import load, procfs, unpacked, xinetd
 
 UNPACKED = os.path.join(stubs.CHECKOUT, ".launchers")
-OWNER = 64005           # of the peers' Maildirs; nobody else
-USERS = "".join(f"{name}:x:{number}:{number}::/:/bin/false\n" for name, number in (
-    ("postfix", 64001), ("opensmtpd", 64002), ("opensmtpq", 64003), ("keeper", OWNER)))
-GROUPS = "".join(f"{name}:x:{number}:\n" for name, number in (
-    ("postfix", 64001), ("opensmtpd", 64002), ("opensmtpq", 64003), ("postdrop", 64004), ("keeper", OWNER)))
 LIFETIME = 300          # seconds
 DOMAIN, USER = "bench.test", "ann@bench.test"
-
-POSTFIX = """
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-daemon_directory = {unpacked}/usr/lib/postfix/sbin
-command_directory = {unpacked}/usr/sbin
-import_environment = MAIL_CONFIG LD_LIBRARY_PATH
-maillog_file = {folder}/log
-maillog_file_prefixes = {folder}
-myhostname = postfix.test
-mydestination =
-alias_maps =
-alias_database =
-inet_protocols = ipv4
-inet_interfaces = 127.0.0.1
-mynetworks = 127.0.0.0/8
-smtp_dns_support_level = disabled
-smtp_host_lookup = native
-"""
-SERVICES = """
-127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
-KEEPING = f"""
-virtual_mailbox_domains = {DOMAIN}
-virtual_mailbox_base = {{folder}}
-virtual_mailbox_maps = static:box/
-virtual_uid_maps = static:{OWNER}
-virtual_gid_maps = static:{OWNER}
-"""
-QUEUES = "active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace".split()
 
 OPENSMTPD = """
 smtp limit max-mails 1000000
@@ -120,7 +68,8 @@ def tool(package, path):
 
 def libraries():
     """The environment that Postfix's programs need."""
-    return {**os.environ, "LD_LIBRARY_PATH": tool("postfix", "usr/lib/postfix")}
+    tool("postfix", "usr/lib/postfix")
+    return {**os.environ, **unpacked.libraries(os.path.join(UNPACKED, "postfix"))}
 
 
 class Peer:
@@ -134,25 +83,19 @@ class Peer:
         self.folder = os.path.join(place.folder, f"{self.name}-{xinetd.free_port()}")
         self.address, self.box = ("127.0.0.1", xinetd.free_port()), os.path.join(self.folder, "box")
         os.mkdir(self.folder)
-        for name in ("", "/tmp", "/new", "/cur"):
-            os.mkdir(self.box + name)
-            os.chown(self.box + name, OWNER, OWNER)
+        unpacked.house(self.folder)
 
     def write(self, name, template, **values):
         """A file of its own."""
         with open(os.path.join(self.folder, name), "w") as file:
-            file.write(template.format(folder=self.folder, box=self.box, port=self.address[1], owner=OWNER, **values))
+            file.write(template.format(folder=self.folder, box=self.box, port=self.address[1],
+                                       owner=unpacked.OWNER, **values))
 
     def spawn(self, command, mounts=()):
         """Start it where it has users and folders of its own, and wait until it greets."""
-        for name, more in (("passwd", USERS), ("group", GROUPS)):
-            with open(f"/etc/{name}") as file:
-                self.write(name, "{text}", text=file.read() + more)
-            mounts = (*mounts, f"mount --bind {self.folder}/{name} /etc/{name}")
-        script = " && ".join([*mounts, f"exec timeout {LIFETIME} {command}"])
         with open(os.path.join(self.folder, "output"), "wb") as out:
             self.process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation=private", "sh", "-c", script], stdin=subprocess.DEVNULL,
+                unpacked.command(self.folder, f"timeout {LIFETIME} {command}", mounts), stdin=subprocess.DEVNULL,
                 stdout=out, stderr=out, env=libraries(), cwd="/")
         try:
             ready(self.address)
@@ -187,20 +130,14 @@ class Postfix(Peer):
 
     name = "postfix"
 
-    def __init__(self, place, more=KEEPING):
+    def __init__(self, place, more=unpacked.KEEPING):
         super().__init__(place)
-        for name in ("data", "queue", *(f"queue/{each}" for each in QUEUES)):
-            os.mkdir(f"{self.folder}/{name}")
-            os.chown(f"{self.folder}/{name}", *(0, 0) if name in ("queue", "queue/pid") else (64001, 0))
-        for name, mode in (("maildrop", 0o730), ("public", 0o710)):
-            os.chown(f"{self.folder}/queue/{name}", 64001, 64004)
-            os.chmod(f"{self.folder}/queue/{name}", mode)
-        self.write("master.cf", SERVICES)
+        unpacked.postfix(self.folder, self.address[1], 300)
         self.configure(more)
 
     def configure(self, more):
         """Other lines of main.cf, for its next start."""
-        self.write("main.cf", POSTFIX + more, unpacked=os.path.join(UNPACKED, "postfix"))
+        self.write("main.cf", unpacked.MAIN + more, unpacked=os.path.join(UNPACKED, "postfix"), domain=DOMAIN)
 
     def __enter__(self):
         return self.spawn(f"{tool('postfix', 'usr/lib/postfix/sbin/master')} -d -c {self.folder}")
@@ -213,14 +150,9 @@ class OpenSMTPD(Peer):
 
     def __enter__(self):
         self.write("smtpd.conf", OPENSMTPD)
-        unpacked = os.path.dirname(os.path.dirname(os.path.dirname(tool("opensmtpd", "usr/sbin/smtpd"))))
-        # its queue stays on the disk where everybody's is
-        os.makedirs(f"{self.folder}/spool/smtpd", 0o711)
-        os.chmod(f"{self.folder}/spool", 0o755)
-        return self.spawn(f"/usr/sbin/smtpd -d -f {self.folder}/smtpd.conf", (
-            f"mount --bind {self.folder}/spool /var/spool", "mount -t tmpfs none /var/lib",
-            "mount -t tmpfs -o mode=755 none /run", "mkdir -p -m 755 /var/lib/opensmtpd/empty",
-            f"mount --bind {unpacked}/usr/libexec /usr/libexec", f"mount --bind {unpacked}/usr/sbin /usr/sbin"))
+        tool("opensmtpd", "usr/sbin/smtpd")
+        return self.spawn(f"/usr/sbin/smtpd -d -f {self.folder}/smtpd.conf",
+                          unpacked.opensmtpd(self.folder, os.path.join(UNPACKED, "opensmtpd")))
 
 
 class Dovecot(Peer):
