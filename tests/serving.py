@@ -6,7 +6,7 @@ import sys
 
 from daemons.tools.stubs import CHECKOUT
 
-SECONDS = 10
+SECONDS = 60
 
 
 class Serving:

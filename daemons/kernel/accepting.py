@@ -33,6 +33,7 @@ LOOK = 0.1              # seconds between looks whether a descriptor is free aga
 BATCH = 32              # connections taken from one listener before others get their turn
 COURTESY = 0.02         # seconds in which a sister process with less to do may take a connection before us,
 NAP = COURTESY / 20     # and between looks whether it did
+REMINDER = 1.0          # seconds after which children are told once more to come to an end
 LAST_WORDS = 1.0        # seconds in which conversations that were cut may still log their end
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)     # signals that tell us to finish and leave
 REPLACED = "replaced"   # why we end when a file that the sandbox lets us read has been replaced
@@ -301,16 +302,24 @@ class Loop:
                 if one.ours and self.stopping != REPLACED:      # nobody would take these up from the queue after us
                     self._accept(one.sock)
                 self.watch.unregister(one.sock)
-        self.model.hurry()
-        self._wait_for_all(self.options.grace + self.model.margin)
+        self._wait_for_all(self.options.grace + self.model.margin, self.model.hurry)
         self.model.cut()
         self._wait_for_all(LAST_WORDS)
         return self.stopping
 
-    def _wait_for_all(self, seconds: float) -> None:
-        """Return once no conversation is left, at the latest after so many seconds."""
-        end = time.monotonic() + seconds
-        while self.model.active() and (left := end - time.monotonic()) > 0:
+    def _wait_for_all(self, seconds: float, tell: Callable[[], None] | None = None) -> None:
+        """Return once no conversation is left, at the latest after so many seconds.
+
+        They are told, if at all, again and again: a signal that comes to a child just before it waits in the kernel
+        is not heard by Python before that wait is over, unless another one breaks it off.
+        """
+        end, next_ = time.monotonic() + seconds, 0.0
+        while self.model.active() and (left := end - (now := time.monotonic())) > 0:
+            if tell is not None:
+                if now >= next_:
+                    tell()
+                    next_ = now + REMINDER
+                left = min(left, next_ - now)
             for fd, _ in self.watch.poll(left * 1000):
                 self.act[fd]()
             self.model.settle()

@@ -17,7 +17,7 @@ from tests.live import devlog, installed, machine, mailhops, processes
 from tests.live.mailhops import TEXT, Hop
 
 ALICE, TEAM = "alice@example.org", ("carol", "dan")
-SECONDS = 20
+SECONDS = 60
 
 
 class Place:

@@ -17,7 +17,7 @@ from tests.live import clients, devlog, installed, machine, processes
 
 from . import anybody, kit, launching, loglines
 
-SECONDS = 20
+SECONDS = 60
 OURS = re.compile(rb"Traceback|File \"|Exception|Error:|daemons[./]|python|warning:", re.IGNORECASE)
 
 

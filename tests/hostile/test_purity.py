@@ -80,7 +80,7 @@ def test_real_rsyslogd_gets_one_readable_line_for_each_of_ours():
                 for trick in TRICKS:
                     clients.converse(host.address, trick[:4000] + b"\r\n")
                     count += 1
-                log.wait_for(" close ", count=count, seconds=20)
+                log.wait_for(" close ", count=count)
                 hosts.append(name)
         records = log.records
     assert {record.ident for record in records} == set(hosts)

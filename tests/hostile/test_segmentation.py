@@ -19,7 +19,7 @@ from tests.play import options_of, play
 from . import kit, loglines
 from .sink import Sink
 
-SECONDS = 10
+SECONDS = 60
 
 
 class Conversation:

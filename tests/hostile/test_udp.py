@@ -19,7 +19,7 @@ from . import kit, loglines
 from .namespaces import BROADCAST, GROUP, GROUP6, HERE, THERE, Wire
 from .octets import TRICKS
 
-SECONDS = 10
+SECONDS = 60
 HEAD = 28               # octets of IPv4 and UDP before the data
 SMALL = 64              # octets that an answer may have though the question had fewer: a time of day
 LOW = (1, 7, 9, 13, 17, 19, 37, 53, 69, 123, 161, 389, 520, 1023)

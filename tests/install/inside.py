@@ -14,7 +14,7 @@ from tests.live import machine, processes
 from tests.sources import ROOT
 
 WITHIN = os.path.join(ROOT, "tests/install/within")
-SECONDS = 60
+SECONDS = 300
 # where an installation may put something (hier(7)); what else a machine has may be somebody's log of this very run
 PLACES = ("/bin", "/boot", "/lib", "/lib64", "/media", "/mnt", "/opt", "/sbin", "/srv", "/usr", "/var")
 # where nothing is of our making, or somebody else may be at work; /etc is looked at more closely

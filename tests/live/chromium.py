@@ -16,7 +16,7 @@ import time
 
 from tests.live import machine, processes
 
-SECONDS = 20
+SECONDS = 60
 # nothing of a person's own settings, nothing asked of the network but our pages, no helper processes that are not
 # needed; the sandbox of Chromium does not work for root
 OPTIONS = ["--headless=new", "--remote-debugging-pipe", "--disable-gpu", "--no-first-run", "--hide-scrollbars",

@@ -7,7 +7,7 @@ import struct
 import time
 
 
-def connect(address, seconds=10, source=None):
+def connect(address, seconds=60, source=None):
     """Return a stream socket connected to an address, from the host `source` if given."""
     if not isinstance(address, str):
         return socket.create_connection(address, seconds, source and (source, 0))
@@ -17,7 +17,7 @@ def connect(address, seconds=10, source=None):
     return sock
 
 
-def converse(address, data=b"", half_close=True, seconds=10, source=None):
+def converse(address, data=b"", half_close=True, seconds=60, source=None):
     """Send data, end our direction if half_close, and return all that comes until the peer closes.
 
     Raises TimeoutError, with what has come so far, when the peer has not closed in time, and
@@ -27,7 +27,7 @@ def converse(address, data=b"", half_close=True, seconds=10, source=None):
         return exchange(sock, data, half_close, seconds)
 
 
-def exchange(sock, data=b"", half_close=True, seconds=10):
+def exchange(sock, data=b"", half_close=True, seconds=60):
     """Hold the conversation of `converse` on a connected socket, sending and receiving at the same time."""
     deadline = time.monotonic() + seconds
     sock.setblocking(False)
@@ -71,7 +71,7 @@ def _wait(sock, events, seconds):
     return next((got for _, got in poller.poll(max(seconds, 0) * 1000)), 0)
 
 
-def drip(address, data, half_close=True, seconds=30, gap=0.001):
+def drip(address, data, half_close=True, seconds=60, gap=0.001):
     """Hold the conversation of `converse`, but send one octet at a time, with `gap` seconds for an answer to each."""
     deadline = time.monotonic() + seconds
     answer = bytearray()
@@ -95,14 +95,14 @@ def abort(sock):
     sock.close()
 
 
-def reset(address, data=b"", seconds=10):
+def reset(address, data=b"", seconds=60):
     """Connect, send data, and end with a reset at once."""
     sock = connect(address, seconds)
     sock.sendall(data)
     abort(sock)
 
 
-def ask(address, datagram, seconds=5, source=None):
+def ask(address, datagram, seconds=30, source=None):
     """Send one datagram and return the first answer; TimeoutError without one, ConnectionRefusedError without a server.
 
     The socket is connected: an answer from another address than the one that was asked is not seen.

@@ -64,7 +64,7 @@ class Log:
         """The lines so far, parsed."""
         return [parse(line) for line in self.lines]
 
-    def wait_for(self, what, seconds=10, count=1):
+    def wait_for(self, what, seconds=60, count=1):
         """Return the first record, or the count-th, that matches, as soon as it is there or if it is there already.
 
         `what` is a regular expression, searched in the whole line, or a function of the record.  AssertionError with

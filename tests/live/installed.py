@@ -21,6 +21,7 @@ PROBES = {
     "probed": Path(__file__).with_name("probed.py").read_text(),
     "weakd": (ROOT / "tests/hostile/weakd.py").read_text(),
     "logind": Path(__file__).with_name("logind.py").read_text(),
+    "deafd": Path(__file__).with_name("deafd.py").read_text(),
     "escaped": Path(__file__).parents[1].joinpath("hostile/escaped.py").read_text(),
     "starttlsd": Path(__file__).with_name("starttlsd.py").read_text(),
     "unreadd": "def talk(:\n",

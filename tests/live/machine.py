@@ -16,7 +16,7 @@ TABLES = {"stream": "tcp", "dgram": "udp"}              # in /proc/net
 LISTENING = {"stream": "0A", "dgram": "07"}             # TCP_LISTEN; TCP_CLOSE, which is how an unconnected UDP looks
 
 
-def until(check, seconds=10, what="event"):
+def until(check, seconds=60, what="event"):
     """Return the first true result of `check()`, asked every 5 ms; TimeoutError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := check()):

@@ -182,7 +182,7 @@ class Mailq:
 
     def until(self, *words, count=1):
         """Wait for such a line."""
-        return machine.until(lambda: len(self.told(*words)) >= count and self.told(*words), 20, f"{words} in the log")
+        return machine.until(lambda: len(self.told(*words)) >= count and self.told(*words), 60, f"{words} in the log")
 
     def left(self):
         """What is in the queue, as fd0 queue has it."""
@@ -194,7 +194,7 @@ class Mailq:
 
     def until_empty(self):
         """Wait for the end of all mail."""
-        machine.until(lambda: not self.left(), 20, "empty queue")
+        machine.until(lambda: not self.left(), 60, "empty queue")
 
     def stop(self, number=signal.SIGTERM):
         """End it; its exit status."""

@@ -11,7 +11,7 @@ from tests.live import processes
 from tests.live.chromium import Chromium
 from tests.serving import Serving
 
-SECONDS = 20
+SECONDS = 60
 
 
 @pytest.fixture(scope="module")

@@ -116,8 +116,9 @@ def test_errors_go_to_the_caller_or_to_the_log(address, other):
         for count in (1, 2):
             assert asked(other) == "to-the-caller\n"
             inetd.log.wait_for(r"stderr service=log text=to-descriptor-2$", count=count)
+            # once the server has ended: its service has one pipe for all
+            inetd.log.wait_for(r"stderr service=log text=no-end$", count=count)
         assert inetd.end() == 0
-        inetd.log.wait_for(r"stderr service=log text=no-end")
 
 
 def test_where_the_log_is_stderr_errors_go_straight_to_it(address, folder):

@@ -350,7 +350,7 @@ def test_there_is_one_runner_for_a_queue(mailq):
 def test_new_mail_is_delivered_at_once(mailq, hop):
     mailq.start().until("start ")
     mailq.put("bob@one.test")
-    machine.until(lambda: hop.mails, 5, "mail")
+    machine.until(lambda: hop.mails, what="mail")
 
 
 @pytest.mark.parametrize("option", ["--routes=/nowhere/routes", "--resolver=x:y:z", "--smarthost=a:b",

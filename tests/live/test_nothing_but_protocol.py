@@ -153,7 +153,7 @@ def test_a_child_that_does_not_stop_to_complain_is_not_stuck(services, log, way)
         lost = sum(int(line.partition("lost count=")[2] or 0) for line in lines)
         return lost + sum(line.endswith("to complain: 0123456789 0123456789\"") for line in lines)
 
-    machine.until(lambda: accounted() >= 2000, 30, "an account of every line")
+    machine.until(lambda: accounted() >= 2000, 60, "an account of every line")
     assert accounted() <= 2003                          # open and close may be among the lost
 
 

@@ -204,15 +204,15 @@ def test_a_client_of_a_fork_that_is_told_to_stop_while_it_waits_for_the_header(l
                                                  ("daytimed", b"", rb"[A-Z].*\r\n\Z")])
 def test_datagrams_behind_a_proxy(log, name, asked, answer):
     with by_hand(log, PROXIES, "--no-access=192.0.2.8", name=name, kind="dgram") as host:
-        def ask(client):
+        def ask(client, seconds=30):
             header = block(Header(2, (client, 5353), ("198.51.100.1", 53)), DGRAM, checksum=True)
-            return clients.ask(host.address, header + asked, source="127.0.0.1", seconds=1)
+            return clients.ask(host.address, header + asked, source="127.0.0.1", seconds=seconds)
         assert re.match(answer, ask("192.0.2.7"))
         told = facts(log.wait_for(r"\bpacket ").text)
         assert (told["from"], told["to"]) == ("[192.0.2.7]:5353", "[198.51.100.1]:53")
         assert told["by"].startswith("[127.0.0.1]:")
         with pytest.raises(TimeoutError):
-            ask("192.0.2.8")
+            ask("192.0.2.8", 1)
         assert facts(log.wait_for(r"\brefused ").text)["why"] == "no-access"
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             stranger.bind(("127.0.0.66", 0))

@@ -16,7 +16,7 @@ from tests.certificates import Authority
 from tests.live import clients, devlog, installed, launchers, machine, processes
 from tests.live.launchers import NOWAIT, WAIT, ByHand, Service, SocketActivate, Xinetd
 
-SECONDS = 30
+SECONDS = 60
 SECRET = "correct horse"
 TEXT = "Subject: hello\r\n\r\n.A line with a dot.\r\n"
 

@@ -22,7 +22,7 @@ from tests.live.launchers import NOWAIT, WAIT, ByHand, Service, SocketActivate, 
 from tests.live.test_standing import MODELS
 from tests.play import dialogues
 
-SECONDS = 20
+SECONDS = 60
 QUERY = b"TLS\r\nQUIT\r\n"
 STREAMS = [service.name for service in programs.launched() if "stream" in service.sockets]
 

@@ -17,7 +17,7 @@ import pytest
 from tests.live import machine, processes
 from tests.live.launchers import ROOT
 
-SECONDS = 30
+SECONDS = 60
 SYSTEM = "/usr/bin/python3"     # which everybody may read; our own may lie in somebody's home
 STRANGER = "65534"      # whom mutt can find a name for
 WHOM = ["root", "stranger"] if os.geteuid() == 0 else ["ourselves"]

@@ -121,7 +121,7 @@ class Container:
         self.process.kill()
         self.process.wait()
         for group in self.groups:
-            machine.until(lambda group=group: _remove(group), 20, f"end of {group}")
+            machine.until(lambda group=group: _remove(group), 60, f"end of {group}")
         self.console.close()
         os.unlink(self.console.name)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -37,10 +37,10 @@ def test_a_service_is_in_place_after_one_command_and_gone_after_another(host, la
     before = files(host)
     host.run("fd0", "enable", "echod", f"--with={launcher}")
     with host.network():
-        assert machine.until(lambda: _echo(host), 30, "an echo") == b"hello"
+        assert machine.until(lambda: _echo(host), 60, "an echo") == b"hello"
     host.run("fd0", "disable", "echod")
     with host.network():
-        machine.until(lambda: _echo(host) is None, 30, "a closed port")
+        machine.until(lambda: _echo(host) is None, 60, "a closed port")
     assert files(host) == before
 
 

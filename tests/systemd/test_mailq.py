@@ -36,14 +36,14 @@ def listed(box):
 def test_a_mail_comes_to_its_mailbox(box):
     before = len(inbox(box))
     queue(box, "ann@example.org")
-    machine.until(lambda: len(inbox(box)) > before, 30, "mail in the mailbox")
-    machine.until(lambda: "bob@example.net" not in listed(box), 30, "end of the mail in the queue")
+    machine.until(lambda: len(inbox(box)) > before, 60, "mail in the mailbox")
+    machine.until(lambda: "bob@example.net" not in listed(box), 60, "end of the mail in the queue")
     assert any(line.startswith("sent ") and "to=ann@example.org" in line for line in box.journal("-t", "mailq"))
 
 
 def test_what_cannot_be_delivered_yet_is_explained(box):
     queue(box, "'eve@[127.0.0.2]'")
-    machine.until(lambda: any(line.startswith("deferred ") for line in box.journal("-t", "mailq")), 30, "an attempt")
+    machine.until(lambda: any(line.startswith("deferred ") for line in box.journal("-t", "mailq")), 60, "an attempt")
     id = listed(box).splitlines()[1].split()[0]
     told = box.run("fd0", "queue", "explain", id).stdout
     assert "eve@[127.0.0.2]" in told and "no connection" in told
@@ -62,7 +62,7 @@ def test_it_goes_on_after(box, verb):
     before = len(inbox(box))
     box.run("systemctl", *verb.split(), UNIT)
     queue(box, "ann@example.org")
-    machine.until(lambda: len(inbox(box)) > before, 30, "mail in the mailbox")
+    machine.until(lambda: len(inbox(box)) > before, 60, "mail in the mailbox")
     assert not box.run("systemctl", "--failed", "--plain", "--no-legend").stdout
 
 

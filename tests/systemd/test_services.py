@@ -128,7 +128,7 @@ def test_a_burst_leaves_no_unit_failed(box, unit):
         assert not failed(box)
         assert box.run("systemctl", "is-active", f"{unit}.socket").stdout.strip() == "active"
         with box.network():
-            assert machine.until(lambda: _answer(finger, b"\r\n"), 30, "an answer after the burst")
+            assert machine.until(lambda: _answer(finger, b"\r\n"), 60, "an answer after the burst")
     finally:
         box.run("systemctl", "stop", f"{unit}.socket")
         box.run("systemctl", "start", "fd0-fingerd.socket")
@@ -168,7 +168,7 @@ def test_a_wrong_option_is_named_in_the_journal_and_mended_without_touching_the_
     finally:
         file.unlink()
     with box.network():
-        machine.until(lambda: _answer(echo, b"hello") == b"hello", 30, "an answer after the file was mended")
+        machine.until(lambda: _answer(echo, b"hello") == b"hello", 60, "an answer after the file was mended")
     assert box.run("systemctl", "is-active", "fd0-echod.socket").stdout.strip() == "active"
     assert not failed(box)
 

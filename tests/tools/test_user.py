@@ -48,7 +48,7 @@ class Terminal:
             if select.select([self.fd], [], [], 0)[0]:
                 self.shown += os.read(self.fd, 1000)
             return text in self.shown
-        machine.until(look, 30, f"{text!r} at the terminal")
+        machine.until(look, 60, f"{text!r} at the terminal")
         shown, _, self.shown = self.shown.partition(text)
         return shown + text
 

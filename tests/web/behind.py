@@ -17,7 +17,7 @@ from daemons.kernel.transport import SocketTransport
 from daemons.web import keepalive, upstream
 from daemons.web.sites import Place, Site
 
-SECONDS = 10
+SECONDS = 60
 OPTIONS = {"keep_alive": 5.0, "requests": 100, "body": 20_000_000, "forwarders": None, "model": None, "processes": 1,
            "spool": None}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
