@@ -4,16 +4,7 @@ import pytest
 
 from daemons.kernel import limits
 from daemons.kernel.limits import Limits, OnceAMinute
-
-
-class Clock:
-    """A clock that stands still."""
-
-    def __init__(self, now=1000.0):
-        self.now = now
-
-    def __call__(self):
-        return self.now
+from tests.clocks import Clock
 
 
 @pytest.fixture

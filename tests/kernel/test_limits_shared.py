@@ -10,19 +10,10 @@ from daemons.kernel import limitsfile, log
 from daemons.kernel.ends import Crowded
 from daemons.kernel.limits import Shared
 from daemons.kernel.limitsfile import LimitsFile, Unusable
+from tests.clocks import Clock
 from tests.kernel.holders import Holder
 
 HERE, THERE = "192.0.2.7", "192.0.2.8"
-
-
-class Clock:
-    """A clock that stands still."""
-
-    def __init__(self, now=1000.0):
-        self.now = now
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -12,19 +12,10 @@ from daemons.kernel.penalties import Penalty
 from daemons.kernel.service import Service
 from daemons.kernel.stream import Stream
 from tests import play
+from tests.clocks import Clock
 from tests.kernel.holders import Holder
 
 HERE, THERE = "192.0.2.7", "192.0.2.8"
-
-
-class Clock:
-    """A clock that stands still."""
-
-    def __init__(self, now=1000.0):
-        self.now = now
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

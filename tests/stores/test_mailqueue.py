@@ -15,25 +15,16 @@ from daemons.stores.queueindex import NOBODY
 from daemons.stores.queuewriter import QueueWriter
 from daemons.wire.queuelines import Recipient
 from daemons.wire.queueplan import Plan
+from tests.clocks import Clock
 from tests.kernel.forked import forked
 
 NOW = 1_785_400_000.0
 ALICE = "alice@example.org"
 
 
-class Clock:
-    """The time, which the test sets."""
-
-    def __init__(self):
-        self.now = NOW
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture
