@@ -7,7 +7,7 @@ from daemons.kernel import enclosed, log
 from daemons.kernel.inherited import Nothing
 from daemons.kernel.serve import main
 from daemons.kernel.service import Event, Option, Service
-from daemons.kernel.values import choice, count, path, seconds, text
+from daemons.kernel.values import choice, count, path, seconds, switch, text
 from daemons.mail import outcomes
 from daemons.stores.mailusers import ACCOUNTS, MAIL
 from daemons.stores.queuefolder import SPOOL
@@ -20,8 +20,8 @@ def relay(words):
 
 
 SERVICE = Service(
-    "mailq", sockets=(), standing=True, rfcs=(5321, 3461, 3464, 7505, 8689), facility="mail", needs=("network",),
-    about="Deliver the mail that waits in the queue.",
+    "mailq", sockets=(), standing=True, rfcs=(5321, 3461, 3464, 7505, 7672, 8461, 8689), facility="mail",
+    needs=("network",), about="Deliver the mail that waits in the queue.",
     writes=("/var/lib/fd0", SPOOL, "--queue", "--mail", "--accounts"),
     reads=("--routes", "--smarthost-password", "--starttls-ca"),
     options=(Option("queue", path, SPOOL, "folder of the queue"),
@@ -37,7 +37,9 @@ SERVICE = Service(
              Option("port", count, "25", "where mail servers listen"),
              Option("starttls", choice("no", "may", "must"), "may",
                     "TLS with other servers: never, if offered, or only with a good certificate"),
-             Option("starttls-ca", path, None, "PEM file of authorities for must (default: the system's)"),
+             Option("starttls-ca", path, None, "PEM file of authorities for must and MTA-STS (default: the system's)"),
+             Option("dane", switch, "no", "hold servers to the TLSA records that DNSSEC proves"),
+             Option("mta-sts", switch, "no", "hold servers to the policy that their domain has on the web"),
              Option("workers", count, "20", "deliveries at once"),
              Option("per-destination", count, "5", "deliveries at once to one destination"),
              Option("per-connection", count, "100", "messages that one worker takes along at once"),
@@ -48,6 +50,9 @@ SERVICE = Service(
              Option("lifetime", seconds, "5d", "give a mail up after this time"),
              Option("warn", seconds, "4h", "tell a sender that mail is late after this time; 0 for never")),
     events=(*outcomes.EVENTS,
+            Event("unfetched", "notice", "domain why", "a domain has an MTA-STS policy, and it cannot be fetched"),
+            Event("tested", "notice", "domain host why",
+                  "were the domain's MTA-STS policy enforced, and not in testing, this server would get no mail"),
             Event("reload", "info", "why", "files were read anew"),
             Event("swept", "info", "count", "files were removed that killed programs had left in the queue"),
             Event("damaged", "err", "id why", "a file in the queue is no message, and is left alone")),
@@ -66,8 +71,17 @@ SERVICE = Service(
                 "With --starttls=may a server's certificate is not looked at: anybody who can tamper with a connection "
                 "could take the offer of TLS away too. Mail whose sender requires TLS (REQUIRETLS) goes only to a "
                 "server that has a good certificate and promises the same, and that --routes, --smarthost or a DNS "
-                "answer names which the resolver has validated (DNSSEC); where there is none it bounces. The resolver, "
-                "and the way to it, must then be trusted: it best runs on this machine.\n\n"
+                "answer names which the resolver has validated (DNSSEC), or an MTA-STS policy; where there is none it "
+                "bounces. The resolver, and the way to it, must then be trusted: it best runs on this machine.\n\n"
+                "With --dane=yes a server whose TLSA records the resolver has validated gets mail only under TLS with "
+                "a certificate that they tell of (usages 2 and 3; with usage 2 it is called twice). Where none of them "
+                "can be used, any certificate will do; where they cannot be looked up, the mail waits. With "
+                "--mta-sts=yes the policy of a domain is fetched from its web server and kept in the queue, for as "
+                "long as it says. If it is to be enforced, mail goes only to servers that it names, under TLS with a "
+                "certificate that an authority has signed, or waits; if it is in testing, the log tells what would "
+                "have failed. TLSA records come before policies, and both before --starttls. What --routes and "
+                "--smarthost name is held to neither. Mail that waits for such a reason says so in fd0 queue; the "
+                "event sent tells what a server was proven by: dane, mta-sts, or pkix for --starttls=must.\n\n"
                 "It works in a sandbox, in a child process; its parent starts that anew when it was killed, or when a "
                 "file that it reads was replaced.")
 
@@ -77,7 +91,7 @@ LEAST = 10                                      # messages for a worker, before 
 
 
 class Made:
-    """What the files say: a Routing, Wishes, and a LocalMail or None."""
+    """What the files say: the accounts or None, a Routing, MailServers, and Wishes."""
 
     def __init__(self, options):
         from daemons.mail import lookups
@@ -93,12 +107,24 @@ class Made:
                     lines = mailroutes.parse(file.read())
                 except ValueError as error:
                     raise ValueError(f"{options.routes}: {error}") from None
-        servers = MailServers(self.hostname, options.port, lookups.place(options.resolver))
+        if options.starttls == "no" and (options.dane or options.mta_sts):
+            raise ValueError("--dane and --mta-sts need TLS: leave --starttls=no out")
+        servers = self.servers = MailServers(self.hostname, options.port, lookups.place(options.resolver))
         here = self.accounts
         self.routing = Routing(lines, options.smarthost, servers, lambda domain: here is not None and (
             not domain or here.is_local_domain(domain)))
         self.wishes = Wishes(self.hostname, options.starttls, options.starttls_ca, options.smarthost_user or "",
                              _password(options), options.connect_timeout, options.timeout)
+
+    def assurance(self, options):
+        """What servers have to prove; for a worker, which alone loads what is needed for it."""
+        from daemons.mail.assurance import Assurance
+        sts = None
+        if options.mta_sts:
+            from daemons.mail.mtasts import MtaSts
+            from daemons.stores.stspolicies import Policies
+            sts = MtaSts(self.servers, Policies(options.queue), options.starttls_ca)
+        return Assurance(self.servers, sts, options.dane)
 
 
 def setup(options):
@@ -200,6 +226,9 @@ class Runner:
         self.made.routing.forget()
         self.queue.refresh()
         self._keep_from_others()
+        if self.options.mta_sts:
+            from daemons.stores.stspolicies import Policies
+            Policies(self.options.queue).sweep(time.time())
         swept = self.queue.sweep(time.time())
         if swept:
             log.event("swept", count=len(swept))
@@ -261,7 +290,8 @@ class Runner:
         made = self.made
         notices = Notices(self.writer, made.hostname, self.plan)
         local = LocalMail(lambda: made.accounts, self.options.mail, self.writer, made.hostname)
-        Courier(self.queue, made.routing, made.wishes, self.plan, notices, local).carry(destination, ids, leaving)
+        Courier(self.queue, made.routing, made.wishes, self.plan, notices, local,
+                made.assurance(self.options)).carry(destination, ids, leaving)
 
     def _take_back(self):
         for (destination, ids), status in self.workers.ended():

@@ -129,15 +129,22 @@ def _is_connected(sock: socket.socket, path: str) -> bool:
 
 
 def secure(stream: Stream, name: str, *, seconds: float = 30.0, authorities: str | None = None, check: bool = True,
-           alpn: tuple[str, ...] = ()) -> None:
+           alpn: tuple[str, ...] = (), anchors: tuple[bytes, ...] = ()) -> None:
     """Turn a stream that we dialled to TLS, as the client of the server `name`; `stream.tls` tells what came of it.
 
     The server must prove that it has this name, by a certificate of `authorities` (a PEM file; None: those that
-    the system trusts), unless `check` is off.  What it said before is forgotten.  Raises NoHandshake.
+    the system trusts), unless `check` is off; or that its certificate, whatever name that is for, leads to one of
+    `anchors` (DER).  What it said before is forgotten.  Raises NoHandshake.
     """
     from . import tls  # 10 ms, for those alone who call out under TLS
-    context = tls.client_context(authorities, check, alpn)
+    context = tls.anchored_context(anchors) if anchors else tls.client_context(authorities, check, alpn)
     stream.upgrade(lambda transport: tls.connect(transport, context, name, time.monotonic() + seconds))
+
+
+def shown(stream: Stream) -> list[bytes]:
+    """The certificates that the server of a stream under TLS has shown, its own first, verified or not: DER."""
+    from . import tls
+    return stream.transport.certificates() if isinstance(stream.transport, tls.TlsTransport) else []
 
 
 def call_secure(name: str, port: int, *, seconds: float = 30.0, patience: float = 60.0, source: str | None = None,

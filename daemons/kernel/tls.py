@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PIECE = 65536           # octets taken from the transport beneath at a time
 RECORD = 16384          # plain octets that one record holds, RFC 8446, 5.1
+DER = 2                 # of OpenSSL's encodings of a certificate
 PARTING = 2.0           # seconds in which our close_notify must find room
 REHEARSALS = 10         # of each version; more make no difference
 LOOK = 1.0              # seconds between looks at the files
@@ -188,6 +189,11 @@ class TlsTransport(Transport):
             return True
         except ssl.SSLWantReadError:
             return False
+
+    def certificates(self) -> list[bytes]:
+        """What the peer has shown, verified or not: its own certificate first, in DER."""
+        inner: Any = getattr(self._tls, "_sslobj", None)        # Python tells of it openly from 3.13 on
+        return [one.public_bytes(DER) for one in inner.get_unverified_chain() or ()]
 
     # -- reading --
 
@@ -492,6 +498,15 @@ def client_context(authorities: str | None = None, check: bool = True, alpn: tup
         _read_authorities(context, authorities)
     else:
         context.load_default_certs()
+    return context
+
+
+def anchored_context(anchors: tuple[bytes, ...]) -> ssl.SSLContext:
+    """A context to call out with, for which these certificates (DER) are the only authorities; names do not count."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version, context.check_hostname = VERSIONS["1.2"], False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cadata=b"".join(anchors))
     return context
 
 

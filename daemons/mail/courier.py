@@ -27,11 +27,14 @@ class Lacking(Unusable):
 
 
 class Courier:
-    """Carries for one queue; `routes` knows the servers of a destination, `local` delivers here."""
+    """Carries for one queue; `routes` knows the servers of a destination, `local` delivers here.
 
-    def __init__(self, queue, routes, wishes, plan, notices, local):
+    `assurance` connects with servers, as their domains demand it.
+    """
+
+    def __init__(self, queue, routes, wishes, plan, notices, local, assurance):
         self.queue, self.routes, self.wishes, self.plan = queue, routes, wishes, plan
-        self.notices, self.local = notices, local
+        self.notices, self.local, self.assurance = notices, local, assurance
         self._session, self._hosts, self._hopeless = None, None, {}
 
     def carry(self, destination, ids, leaving=lambda: False):
@@ -102,7 +105,7 @@ class Courier:
         taken = any(reply.done for reply in replies)
         again = [one for one, reply in zip(some, replies, strict=True) if reply.code == TOO_MANY and taken]
         outcomes.replied([(one, reply) for one, reply in zip(some, replies, strict=True) if one not in again], host,
-                         tell="DSN" not in session.offered)
+                         tell="DSN" not in session.offered, tls=session.tls)
         return again
 
     def _commands(self, session, job, some, head, outcomes):
@@ -164,15 +167,15 @@ class Courier:
         """A session with the first server that has one for us."""
         if self._hosts is None:
             self._hosts = self.routes.servers(destination)
-        if strict and not self.routes.is_certain(destination):
-            raise Lacking("550 5.7.30 no DNSSEC says which servers are those of the domain (RFC 8689)")
+        if strict and not self.routes.is_certain(destination) and not self.assurance.is_certain(destination):
+            raise Lacking("550 5.7.30 neither DNSSEC nor MTA-STS says which servers are the domain's (RFC 8689)")
         # no other server may have our password
         wishes = self.wishes if self.routes.is_smarthost(destination) else self.wishes.without_login()
         wishes, trouble, lack = wishes.strict() if strict else wishes, None, None
         for name, address, port in self._hosts:
             where = f" ({name} [{address}]:{port})"
             try:
-                session = smtpclient.connect(address, port, name, wishes)
+                session = self.assurance.connect(destination, (name, address, port), wishes)
             except LoopsBack:
                 raise
             except NoTls as error:

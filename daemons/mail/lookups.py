@@ -32,7 +32,7 @@ def place(words):
 def resolver(where=None):
     """dnspython's resolver: the machine's, or the one at (host, port).  Raises ValueError."""
     library("dns.resolver", DNSPYTHON)
-    for kind in ("ANY.CNAME", "ANY.MX", "ANY.PTR", "ANY.SOA", "ANY.TXT", "IN.A", "IN.AAAA"):
+    for kind in ("ANY.CNAME", "ANY.MX", "ANY.PTR", "ANY.SOA", "ANY.TLSA", "ANY.TXT", "IN.A", "IN.AAAA"):
         library(f"dns.rdtypes.{kind}", DNSPYTHON)       # it fetches them late, when we are shut in
     import dns.resolver
     try:

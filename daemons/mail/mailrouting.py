@@ -53,7 +53,7 @@ class Routing:
 
     def is_certain(self, destination):
         """Are these the right servers, whoever tampers with the DNS?  To be asked after servers()."""
-        return destination in self._relays or destination.startswith("[") or destination in self._servers.validated
+        return destination in self._relays or destination.startswith("[") or self._servers.is_validated(destination)
 
     def _relay(self, domain):
         if self.lines is not None and not domain.startswith("["):

@@ -31,7 +31,8 @@ class MailServers:
         self.hostname, self.port = hostname.lower(), port
         self._resolver = _resolver(resolver)
         self._asked = resolver is not None
-        self.validated = set()          # domains of which the resolver says that it has seen their MX by DNSSEC
+        self._validated = {}            # (name, kind) -> does the resolver say that DNSSEC proves its answer?
+        self._canonical = {}            # name of a host -> the name that it stands for
 
     def of_domain(self, domain):
         """[(name, address, port)] for a domain or an address literal; raises NoServer."""
@@ -43,7 +44,7 @@ class MailServers:
         found, doubtful = [], None
         for name in names or [domain]:
             try:
-                found += [(name, address, self.port) for address in self._addresses(name)]
+                found += [(name, address, self.port) for address in self.addresses(name)]
             except NoServer as error:
                 doubtful = error if error.temporary or doubtful is None else doubtful
         if not found:
@@ -57,10 +58,51 @@ class MailServers:
         port = relay.port or self.port
         try:
             if self._asked and not _is_address(relay.host):
-                return [(relay.host, address, port) for address in self._addresses(relay.host)]
+                return [(relay.host, address, port) for address in self.addresses(relay.host)]
             return [(relay.host, where[0], port) for _, where in dial.addresses_of(relay.host, port)]
         except (NoServer, End) as error:
             raise NoServer(f"451 4.4.4 the relay {relay.host} cannot be found: {error}", temporary=True) from None
+
+    def is_validated(self, domain):
+        """Has DNSSEC proven which servers are the domain's, or that there is no MX?  To be asked after of_domain()."""
+        return self._validated.get((domain, "MX"), False)
+
+    def has_validated_addresses(self, host):
+        """Has DNSSEC proven all that was answered about its addresses?  To be asked after of_domain().
+
+        What was not answered makes no difference, or whoever stops one answer could switch DANE off.
+        """
+        answers = [self._validated[host, kind] for kind in ("AAAA", "A") if (host, kind) in self._validated]
+        return bool(answers) and all(answers)
+
+    def canonical(self, host):
+        """The name that this one stands for (CNAME), or itself.  To be asked after of_domain()."""
+        return self._canonical.get(host, host)
+
+    def spelled(self, domain):
+        """A domain as the DNS and certificates have it, in small letters of ASCII; "" for what is none."""
+        import dns.exception
+        import dns.name
+        try:
+            return dns.name.from_text(domain).to_text(omit_final_dot=True).lower()
+        except (dns.exception.DNSException, UnicodeError):
+            return ""
+
+    def tlsa(self, host, port):
+        """The TLSA records for a port of a host, [] where DNSSEC proves none; raises NoServer."""
+        from daemons.wire.tlsarecords import Tlsa
+        name = f"_{port}._tcp.{host}"
+        try:
+            found = self._ask(name, "TLSA")
+        except NoServer as error:
+            if error.temporary:
+                raise
+            return []
+        return [Tlsa(one.usage, one.selector, one.mtype, one.cert) for one in found if self._validated[name, "TLSA"]]
+
+    def texts(self, name):
+        """The TXT records of a name; raises NoServer."""
+        return [b"".join(one.strings) for one in self._ask(name, "TXT")]
 
     def _exchangers(self, domain):
         """The names of MX records, the preferred first and equals by chance; [] where there is none."""
@@ -76,8 +118,8 @@ class MailServers:
                            "550 5.4.4 its mail servers have no name")
         return before
 
-    def _addresses(self, name):
-        """IPv6 and IPv4 in turn, so that the lack of one does not use up all attempts."""
+    def addresses(self, name):
+        """IPv6 and IPv4 in turn, so that the lack of one does not use up all attempts; raises NoServer."""
         six, four, doubtful = [], [], None
         for kind, rows in (("AAAA", six), ("A", four)):
             try:
@@ -95,10 +137,12 @@ class MailServers:
         import dns.flags
         import dns.name
         import dns.resolver
+        self._validated.pop((name, kind), None)
         try:
             found = self._resolver.resolve(dns.name.from_text(name), kind, search=False, raise_on_no_answer=False)
-            if kind == "MX":
-                (self.validated.add if found.response.flags & dns.flags.AD else self.validated.discard)(name)
+            self._validated[name, kind] = bool(found.response.flags & dns.flags.AD)
+            if kind in ("AAAA", "A"):
+                self._canonical[name] = found.canonical_name.to_text(omit_final_dot=True).lower()
             return list(found)
         except dns.resolver.NXDOMAIN:
             raise NoServer("550 5.1.2 no such domain") from None

@@ -6,7 +6,8 @@ from daemons.kernel import log
 from daemons.kernel.service import Event
 
 EVENTS = (
-    Event("sent", "info", "id to host reply delay", "a server, or a mailbox here, has the mail; seconds since it came"),
+    Event("sent", "info", "id to host reply delay tls",
+          "a server, or a mailbox here, has the mail; seconds since it came; tls: no, yes, or what proved the server"),
     Event("deferred", "notice", "id to host reply next", "it is tried again, in so many seconds"),
     Event("bounced", "notice", "id to host reply", "it will never arrive there"),
     Event("expired", "notice", "id to host reply", "it was tried for as long as it may be"),
@@ -21,12 +22,13 @@ class Outcomes:
     def __init__(self, job, plan, clock=time.time):
         self.job, self.plan, self._clock = job, plan, clock
 
-    def done(self, recipients, reply, host="", tell=False):
+    def done(self, recipients, reply, host="", tell=False, tls=""):
         """They have it."""
         delay = max(0.0, self._clock() - self.job.envelope.received)
         self.job.done(recipients, reply, host, tell)
         for one in recipients:
-            log.event("sent", id=self.job.id, to=one.address, host=host, reply=reply, delay=f"{delay:.3f}")
+            facts = {"id": self.job.id, "to": one.address, "host": host, "reply": reply, "delay": f"{delay:.3f}"}
+            log.event("sent", **facts, **({"tls": tls} if tls else {}))
 
     def bounce(self, recipients, reply, host="", expired=False):
         """They never will."""
@@ -54,7 +56,7 @@ class Outcomes:
             log.event("deferred", id=self.job.id, to=one.address, host=host, reply=reply, next=f"{when - now:.0f}")
         self.job.defer(recipients, reply, when, host)
 
-    def replied(self, pairs, host, tell):
+    def replied(self, pairs, host, tell, tls=""):
         """(recipient, Reply) each, as a server answered; the good news first: what is taken must not go out again."""
         for kind in (self.done, self.bounce, self.defer):
             groups = {}
@@ -63,6 +65,6 @@ class Outcomes:
                     groups.setdefault(reply.text, []).append(one)
             for text, some in groups.items():
                 if kind == self.done:
-                    kind(some, text, host, tell)
+                    kind(some, text, host, tell, tls)
                 else:
                     kind(some, text, host)

@@ -29,6 +29,14 @@ class NoTls(Unusable):
     """This server has no TLS, and it is wanted."""
 
 
+class Unproven(Unusable):
+    """This server's TLS does not work, or its certificate is not what is wanted."""
+
+
+class CallAgain(NoHandshake):
+    """What this server has shown is to be verified in another call."""
+
+
 class LoopsBack(Unusable):
     """This server is ourselves."""
 
@@ -38,33 +46,46 @@ class Wishes:
 
     hostname            our name
     tls, authorities    "no", "may" (if offered, whoever it is) or "must" (with a certificate for its name, of these)
+    basis, proof        the word for what the proof of a server rests on, and with "must" another one (dane.Proof)
     user, password      for the login at a smarthost; "" where there is none
     connecting, patience    seconds for a connection, and for a reply; the one to the end of a mail has twice as many
     """
 
-    __slots__ = ("authorities", "connecting", "hostname", "password", "patience", "tls", "user")
+    __slots__ = ("authorities", "basis", "connecting", "hostname", "password", "patience", "proof", "tls", "user")
 
-    def __init__(self, hostname, tls="may", authorities=None, user="", password=b"", connecting=30.0, patience=300.0):
+    def __init__(self, hostname, tls="may", authorities=None, user="", password=b"", connecting=30.0, patience=300.0,
+                 basis="pkix", proof=None):
         self.hostname, self.tls, self.authorities = hostname, tls, authorities
         self.user, self.password = user, password
         self.connecting, self.patience = connecting, patience
+        self.basis, self.proof = basis, proof
 
     def strict(self):
         """The same, with a good certificate."""
-        return Wishes(self.hostname, "must", self.authorities, self.user, self.password, self.connecting, self.patience)
+        return self._but(tls="must")
+
+    def demanding(self, basis, proof=None):
+        """The same, with a good certificate, or with what `proof` takes for one."""
+        return self._but(tls="must", basis=basis, proof=proof)
 
     def without_login(self):
         """The same for servers that our password is not for."""
-        return Wishes(self.hostname, self.tls, self.authorities, "", b"", self.connecting, self.patience)
+        return self._but(user="", password=b"")
+
+    def _but(self, **changes):
+        return Wishes(**{name: getattr(self, name) for name in self.__slots__} | changes)
 
 
 def connect(address, port, name, wishes):
     """A Session with the server `name` at an address, ready for mail; raises Unusable."""
     try:
-        return _opened(address, port, name, wishes, wishes.tls)
+        try:
+            return _opened(address, port, name, wishes, wishes.tls)
+        except CallAgain:
+            return _opened(address, port, name, wishes, wishes.tls)
     except NoHandshake as error:
         if wishes.tls == "must" or wishes.user:
-            raise Unusable(f"454 4.7.5 no TLS with it: {error}") from None
+            raise Unproven(f"454 4.7.5 no TLS with it: {error}") from None
     # whoever takes any certificate would take none as well (RFC 7435, 3); TLS that does not work must not stop mail
     try:
         return _opened(address, port, name, wishes, "no")
@@ -96,7 +117,7 @@ class Session:
     """One conversation; `offered` are the keywords of the server, `mails` the transactions so far.
 
     over        the server is about to leave, or said what is no reply: no other mail can follow
-    is_proven   it is under TLS, and has shown a certificate for its name
+    is_proven   it is under TLS, and has shown a certificate for its name, or the one that the DNS tells of
     in_data     the text of a mail has begun to go out: if it breaks now, nobody knows whether that mail was taken
     """
 
@@ -113,6 +134,11 @@ class Session:
     def host(self):
         """The server as logs and records tell it."""
         return f"{self.name} {self.stream.peer}"
+
+    @property
+    def tls(self):
+        """What its TLS is worth: "no", "yes" (whoever it may be), or the word for what its proof rests on."""
+        return self.wishes.basis if self.is_proven else "yes" if self.stream.secure else "no"
 
     # -- beginning --
 
@@ -150,11 +176,15 @@ class Session:
         reply = self._ask(b"STARTTLS")
         if reply.code != 220:
             if must or self.over:
-                raise Unusable(_temporary(reply))
+                raise Unproven(_temporary(reply))
             return
-        dial.secure(self.stream, self.name.strip("[]").removeprefix("IPv6:"), seconds=self.wishes.connecting,
-                    authorities=self.wishes.authorities, check=must)
-        self.is_proven = must
+        wishes = self.wishes
+        if wishes.proof is not None:
+            self.is_proven = wishes.proof.secure(self.stream, wishes.connecting)
+        else:
+            dial.secure(self.stream, self.name.strip("[]").removeprefix("IPv6:"), seconds=wishes.connecting,
+                        authorities=wishes.authorities, check=must)
+            self.is_proven = must
         self._reader = Reader()
         self._hello()                                           # RFC 3207, 4.2: what was said before does not count
 
