@@ -22,7 +22,7 @@ SERVICE = Service(
     options=(Option("strict", switch, "no", "refuse to start when anything in the files is wrong"),
              Option("limit", count, None, "servers at once, of all services together"),
              Option("run", text, None, "start this one service on our own input and output, and end with it"),
-             Option("dump", path, None, "where SIGUSR1 writes the state (default: the log)"),
+             Option("dump", path, None, "where SIGUSR1 writes the state [the log]"),
              Option("hosts-allow", path, "/etc/hosts.allow", "who may come in, see hosts_access(5)"),
              Option("hosts-deny", path, "/etc/hosts.deny", "who may not"),
              Option("redirect-idle", seconds, "2h", "how long a redirected conversation may be silent"),

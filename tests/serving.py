@@ -12,8 +12,8 @@ SECONDS = 60
 class Serving:
     """`with Serving("identd", "--reply=uid") as server:` - its `port`, and after the block its `log`, line by line."""
 
-    def __init__(self, name, *options, at="127.0.0.1"):
-        self.arguments = [sys.executable, "-m", f"daemons.{name}", f"--listen={at}:0", "--log=stderr",
+    def __init__(self, name, *options, at="127.0.0.1", port=0):
+        self.arguments = [sys.executable, "-m", f"daemons.{name}", f"--listen={at}:{port}", "--log=stderr",
                           "--config=/dev/null", *options]
         self.log = []
 

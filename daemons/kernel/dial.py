@@ -136,9 +136,9 @@ def secure(stream: Stream, name: str, *, seconds: float = 30.0, authorities: str
     the system trusts), unless `check` is off; or that its certificate, whatever name that is for, leads to one of
     `anchors` (DER).  What it said before is forgotten.  Raises NoHandshake.
     """
-    from . import tls  # 10 ms, for those alone who call out under TLS
-    context = tls.anchored_context(anchors) if anchors else tls.client_context(authorities, check, alpn)
-    stream.upgrade(lambda transport: tls.connect(transport, context, name, time.monotonic() + seconds))
+    from . import tlsclient  # 10 ms, for those alone who call out under TLS
+    context = tlsclient.anchored_context(anchors) if anchors else tlsclient.client_context(authorities, check, alpn)
+    stream.upgrade(lambda transport: tlsclient.connect(transport, context, name, time.monotonic() + seconds))
 
 
 def shown(stream: Stream) -> list[bytes]:

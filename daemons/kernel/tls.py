@@ -1,6 +1,6 @@
 """TLS over any transport: certificates chosen by name and read anew when they change, handshakes, sealed octets.
 
-The only file that imports ssl; loaded only where a certificate is configured, or a program calls out under TLS.
+Loaded only where a certificate is configured, or a program calls out under TLS (tlsclient.py).
 OpenSSL sees two buffers in memory and never a descriptor: what is waited for, and how long, stays with the
 transport beneath, so all deadlines and orders to stop hold as they do without TLS.
 """
@@ -419,7 +419,7 @@ class Security:
             context.set_alpn_protocols(list(self.service.alpn))
         context.verify_mode = CLIENTS[options.tls_clients]
         if options.tls_ca:
-            _read_authorities(context, options.tls_ca)
+            read_authorities(context, options.tls_ca)
         return context
 
     def _load(self) -> list[tuple[tuple[str, ...], ssl.SSLContext]]:
@@ -484,43 +484,8 @@ class _Rehearsal(Transport):
         """As Transport.half_close."""
 
 
-def client_context(authorities: str | None = None, check: bool = True, alpn: tuple[str, ...] = (),
-                   least: str = "1.2") -> ssl.SSLContext:
-    """A context to call out with: the server's certificate must be signed by one of `authorities` (a file; None: the
-    system's) and be for the name we call, unless `check` is off.  Raises Misuse for a file that cannot be read."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = VERSIONS[least]
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
-    if not check:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    elif authorities:
-        _read_authorities(context, authorities)
-    else:
-        context.load_default_certs()
-    return context
-
-
-def anchored_context(anchors: tuple[bytes, ...]) -> ssl.SSLContext:
-    """A context to call out with, for which these certificates (DER) are the only authorities; names do not count."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version, context.check_hostname = VERSIONS["1.2"], False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(cadata=b"".join(anchors))
-    return context
-
-
-def connect(beneath: Transport, context: ssl.SSLContext, name: str, deadline: float) -> TlsTransport:
-    """Shake hands as a client of the server `name`, a host name or an address; raises as TlsTransport.shake."""
-    try:
-        transport = TlsTransport(beneath, context, server=False, name=name)
-    except ValueError as error:         # what is no host name
-        raise NoHandshake(str(error)) from None
-    transport.shake(deadline)
-    return transport
-
-
-def _read_authorities(context: ssl.SSLContext, path: str) -> None:
+def read_authorities(context: ssl.SSLContext, path: str) -> None:
+    """Have a context believe the authorities in a PEM file; raises Misuse."""
     try:
         context.load_verify_locations(path)
     except ssl.SSLError:

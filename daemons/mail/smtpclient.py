@@ -19,6 +19,7 @@ MOST = 100                      # recipients of one transaction: all servers tak
 LAST_WORD = 10.0                # seconds for the answer to QUIT; nothing depends on it
 MECHANISMS = (scram.MECHANISM, "PLAIN", "LOGIN")
 NOWHERE = ("127.", "::1")       # what is said to these addresses, nobody overhears
+SUBMISSIONS = 465               # the port where TLS comes before the first word (RFC 8314, 7.3)
 
 
 class Unusable(Exception):
@@ -144,15 +145,18 @@ class Session:
 
     def begin(self, tls):
         """Greeting, EHLO, TLS and login; raises Unusable, and the ends of a conversation."""
+        # a password is told to nobody who merely took the place of the server
+        must = tls == "must" or (bool(self.wishes.user) and not self._is_here)
+        if self.stream.peer.port == SUBMISSIONS:
+            self._secure(must)
         greeting = self._reply()
         if greeting.code != 220:
             raise Unusable(_temporary(greeting))
         if _names(greeting, self.wishes.hostname):
             raise LoopsBack("554 5.4.6 the mail loops back to this server")
         self._hello()
-        if tls != "no":
-            # a password is told to nobody who merely took the place of the server
-            self._encrypt(tls == "must" or (bool(self.wishes.user) and not self._is_here))
+        if tls != "no" and not self.stream.secure:
+            self._encrypt(must)
         if self.wishes.user:
             self._login()
 
@@ -178,6 +182,11 @@ class Session:
             if must or self.over:
                 raise Unproven(_temporary(reply))
             return
+        self._secure(must)
+        self._hello()                                           # RFC 3207, 4.2: what was said before does not count
+
+    def _secure(self, must):
+        """Shake hands; raises NoHandshake."""
         wishes = self.wishes
         if wishes.proof is not None:
             self.is_proven = wishes.proof.secure(self.stream, wishes.connecting)
@@ -186,7 +195,6 @@ class Session:
                         authorities=wishes.authorities, check=must)
             self.is_proven = must
         self._reader = Reader()
-        self._hello()                                           # RFC 3207, 4.2: what was said before does not count
 
     # -- login (RFC 4954) --
 

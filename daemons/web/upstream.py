@@ -44,7 +44,7 @@ def prepare(place):
     if place.made is None:
         place.made = httpforward.upstream(place.rest)
         if place.made.secure:
-            from daemons.kernel import tls  # noqa: F401
+            from daemons.kernel import tlsclient  # noqa: F401
     return [place.made.authorities] if place.made.authorities else []
 
 

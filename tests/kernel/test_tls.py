@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from daemons.kernel import certificate, dial, log, tls
+from daemons.kernel import certificate, dial, log, tls, tlsclient
 from daemons.kernel.addresses import Address
 from daemons.kernel.conversation import Program, hold, rehearse
 from daemons.kernel.ends import LateHandshake, NoHandshake, Reset, Stopped, Truncated
@@ -467,7 +467,7 @@ def both_ours(program, context):
     """(the server's transport, the client's)."""
     ours, theirs = (SocketTransport(sock) for sock in socket.socketpair())
     made = []
-    thread = begin(lambda: made.append(tls.connect(theirs, context, "localhost", deadline())))
+    thread = begin(lambda: made.append(tlsclient.connect(theirs, context, "localhost", deadline())))
     transport = program.tls.accept(ours)
     thread.join(LONG)
     return transport, made[0]

@@ -3,6 +3,7 @@
 import os
 import signal
 import smtplib
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from daemons.wire.queuelines import Recipient
 from tests import certificates
 from tests.live import launchers, machine, mailhops, processes
 from tests.live.mailhops import TEXT, Hop, Mailq, Names
+from tests.serving import Serving
 
 RECORDS = ("mx-host=one.test,mx.one.test,10", "host-record=mx.one.test,127.0.0.1",
            "host-record=plain.test,127.0.0.1", "mx-host=none.test,.,0",
@@ -270,6 +272,32 @@ def test_a_smarthost_wants_a_login_and_its_refusal_bounces_nothing(tmp_path, nam
     finally:
         made.end()
         server.end()
+
+
+RELAY = "127.0.0.45"            # where a test that needs port 465 has it for itself
+
+
+@pytest.mark.parametrize("name, word", [(RELAY, "sent "), ("other.test", "deferred ")])
+def test_at_port_465_tls_comes_before_the_first_word(tmp_path, name, word):
+    try:
+        socket.create_server((RELAY, 465)).close()
+    except OSError as error:
+        machine.unavailable(f"{RELAY} has no port 465 for us: {error.strerror}")
+    authority = certificates.Authority(tmp_path)
+    chain, key = authority.pair(name)
+    accounts.open(f"{tmp_path}/relay.db", create=True).add_user("us@example.org", b"right")
+    (tmp_path / "password").write_text("right\n")
+    smtpd = [f"--accounts={tmp_path}/relay.db", f"--mail={tmp_path}/mail", f"--queue={tmp_path}/relayed",
+             "--hostname=relay.test", f"--tls-cert={chain}", f"--tls-key={key}"]
+    made = Mailq(tmp_path, f"--smarthost={RELAY}:465", "--smarthost-user=us@example.org",
+                 f"--smarthost-password={tmp_path}/password", "--starttls=must", f"--starttls-ca={authority.path}")
+    with Serving("smtpd", *smtpd, at=RELAY, port=465) as relay:
+        made.put("bob@elsewhere.test", sender="us@example.org")
+        try:
+            made.start().until(word, *(["tls=pkix"] if word == "sent " else ["4.7.5"]))
+        finally:
+            made.end()
+    assert [line for line in relay.events("mail") if "user=us@example.org" in line] or word == "deferred "
 
 
 # -- what stays, and what ends --

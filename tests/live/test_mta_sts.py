@@ -333,8 +333,7 @@ def test_mailq_fetches_what_it_needs_within_its_sandbox(carried, zone, tmp_path,
         socket.create_server((WEB, 443)).close()
     except OSError as error:
         machine.unavailable(f"{WEB} has no port 443 for us: {error.strerror}")
-    web = Web(tmp_path, authority, at=WEB)
-    web.serving.arguments = [word.replace(f"{WEB}:0", f"{WEB}:443") for word in web.serving.arguments]
+    web = Web(tmp_path, authority, at=WEB, port=443)
     web.say(policy())
     zone.records["mta-sts.one.test", "A"] = [WEB]
     with web.serving:

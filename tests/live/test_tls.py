@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from daemons.kernel import tls
+from daemons.kernel import tls, tlsclient
 from daemons.kernel.ends import NoHandshake
 from daemons.kernel.stream import Stream
 from daemons.kernel.transport import PipeTransport, SocketTransport
@@ -133,7 +133,7 @@ def test_on_two_pipes(files, authority, log):
 
 def answered(transport, authority):
     """Hold a conversation as a client of ours, to its end."""
-    secure = tls.connect(transport, authority.client(), "localhost", machine.time.monotonic() + SECONDS)
+    secure = tlsclient.connect(transport, authority.client(), "localhost", machine.time.monotonic() + SECONDS)
     stream = Stream(secure, patience=SECONDS)
     stream.send(QUERY)
     assert stream.line() == b"220 ready" and b"version=TLSv1.3" in stream.line() and stream.line() == b"221 bye"
@@ -297,7 +297,7 @@ def test_half_close(by_hand, authority, log, model, version):
     much = os.urandom(300_000)
     with clients.connect(host.address) as sock:
         sock.settimeout(None)
-        transport = tls.connect(SocketTransport(sock), context, "localhost", machine.time.monotonic() + SECONDS)
+        transport = tlsclient.connect(SocketTransport(sock), context, "localhost", machine.time.monotonic() + SECONDS)
         stream, said = Stream(transport, patience=SECONDS), threading.Event()
 
         def say():
@@ -314,7 +314,7 @@ def test_half_close(by_hand, authority, log, model, version):
 def test_truncation_is_told(by_hand, authority, log):
     host = by_hand(name="echod")
     with clients.connect(host.address) as sock:
-        transport = tls.connect(SocketTransport(sock), authority.client(), "localhost",
+        transport = tlsclient.connect(SocketTransport(sock), authority.client(), "localhost",
                                 machine.time.monotonic() + SECONDS)
         transport.send(b"half a", None)
         sock.shutdown(socket.SHUT_WR)
@@ -412,7 +412,7 @@ def by_ours(authority, address, data):
     """What our own client hears."""
     deadline = machine.time.monotonic() + SECONDS
     with clients.connect(address) as sock:
-        transport = tls.connect(SocketTransport(sock), authority.client(), "localhost", deadline)
+        transport = tlsclient.connect(SocketTransport(sock), authority.client(), "localhost", deadline)
         transport.send(data, deadline)
         transport.half_close()
         return b"".join(iter(lambda: transport.receive(65536, deadline), b""))
@@ -447,7 +447,7 @@ def test_pyopenssl_checks_what_it_gets(authority, by_hand, tmp_path):
     """The client of the test above would notice a wrong certificate."""
     host = by_hand(name="echod")
     with pytest.raises(NoHandshake), clients.connect(host.address) as sock:
-        tls.connect(SocketTransport(sock), Authority(tmp_path).client(), "localhost",
+        tlsclient.connect(SocketTransport(sock), Authority(tmp_path).client(), "localhost",
                     machine.time.monotonic() + SECONDS)
     other = PyOpenSSL(Authority(tmp_path, "other"))
     with pytest.raises(other.ssl.Error):
