@@ -17,6 +17,7 @@ from daemons.stores.sqlstore import Unavailable
 from daemons.wire import commands, smtplines
 from daemons.wire.blocklistnames import zones
 from daemons.wire.commands import LEAVE, Command
+from daemons.wire.milterplaces import places
 from daemons.wire.smtpreplies import Refused
 
 CONTROL_OCTETS = bytes((*range(32), 127))
@@ -66,6 +67,18 @@ It needs python3-dnspython, python3-spf and python3-dkim. A list that does not a
 Mail of those who may send elsewhere is signed (DKIM) with the keys of --dkim-keys, if its author is in a domain of
 that list, or below one, and is an address of the user who sends it. fd0 dkim makes keys and prints their records.
 
+Mail filters such as rspamd, opendkim or clamav-milter are asked in the order of --milters, by the milter protocol: at
+the first mail of a conversation each is called, and told of the client, the sender, each recipient and the text. A
+filter may refuse any of these, throw the mail away, or change it, and the next one sees the mail as it was left; what
+is kept, queued and signed is what the last one left. Mail of all clients goes through them, of those who log in, too,
+but not what comes by LMTP, which has been through those of the server that brings it. They are asked after the checks
+above. Quarantine is not offered. A recipient that a filter adds must be one to whom the client could have written
+itself. With --names or --client-names filters are told the client's name; rspamd takes one without a name for bad. When
+a filter cannot be reached or breaks, --milter-fails says what becomes of the mail; it is called again for the next one.
+A Unix socket must let the user fd0 in.
+
+    smtpd --milters=unix:/run/opendkim/opendkim.sock,127.0.0.1:11332
+
 With --greet-delay the greeting comes in two lines, and who speaks before the second is no mail server and is refused.
 """
 # nobody here has such an address, so it is refused before any account is looked up
@@ -102,6 +115,9 @@ SERVICE = Service(
         Option("resolver", text, None, "ask this name server: ADDRESS or [ADDRESS]:PORT [the machine's]"),
         Option("greylist", text, None, "database of who has tried again: a path, or postgresql://... [no greylist]"),
         Option("greylist-delay", seconds, "5m", "after how long a stranger may try again"),
+        Option("milters", places, None, "ask these mail filters: unix:/PATH or HOST:PORT, with commas between [none]"),
+        Option("milter-fails", choice("tempfail", "reject", "accept"), "tempfail",
+               "what becomes of mail when a filter does not answer"),
         Option("strict-pipelining", switch, "no", "part with strangers who go on where they must await our answer"),
         Option("check-from", switch, "no", "refuse a submitted mail whose From field names somebody else"),
         Option("greet-delay", seconds, "0", "how long a client must hold its tongue before the greeting is over"),
@@ -111,8 +127,9 @@ SERVICE = Service(
         Event("refused-mail", "info", "session command reply", "something was refused, and how"),
         Event("checked", "info", "session id spf dkim dmarc author wanted", "what was found out about a mail"),
         Event("signed", "info", "session id domain why", "a mail was signed, or why it was not"),
+        Event("filtered", "info", "session id filter what why", "what a mail filter did to a mail"),
         Event("login", "notice", "session user result mechanism", "a login, and what came of it"),
-        Event("trouble", "err", "session where why", "a mail could not be kept, accounts or block lists not looked up"),
+        Event("trouble", "err", "session where why", "a mail could not be kept, or accounts, a list or a filter asked"),
     ),
     examples=("smtpd --hostname=mx.example.org", "smtpd --role=submission --tls-cert=/etc/fd0/tls/mx.pem",
               "smtpd --role=lmtp --listen=unix:/run/fd0/lmtp"),
@@ -127,6 +144,8 @@ def setup(options):
     if server.is_ready:                 # then mail will come: load once, and not in each child, what takes it
         from daemons.mail import deliveries, letters, recipients, transaction  # noqa: F401
         from daemons.stores import maildelivery, maildir, queuewriter  # noqa: F401
+    if options.milters:
+        from daemons.mail import milters  # noqa: F401
     return server
 
 
@@ -137,7 +156,7 @@ def talk(stream, options, server):
     try:
         return converse(session)
     finally:
-        session.reset()
+        session.close()
 
 
 def greeted(session):
@@ -274,6 +293,7 @@ def auth(session, rest=b""):
     except Refused as refusal:
         session.failed_logins += refusal.code == 535
         raise
+    session.mechanism = smtplines.auth(rest)[0]
     session.say(235, "2.7.0", "welcome")
 
 
@@ -296,6 +316,8 @@ def mail(session, rest=b""):
             not session.server.accounts().sender_may(session.user, f"{command.sender.local}@{command.sender.domain}"):
         raise Refused(*NOT_YOURS)
     session.check_client(command.sender)
+    if session.filters:
+        session.filters.mail(command)
     session.transaction = Transaction(command, most, session.options.mail)
     session.say(250, "2.1.0", "sender taken")
 
@@ -316,6 +338,8 @@ def rcpt(session, rest=b""):
     session.check_recipient(command)    # of those who are here alone
     if session.user and session.options.user_rate:
         session.server.spend(session.user, session.stream.time())
+    if session.filters:
+        session.filters.rcpt(found)
     transaction.recipients.append(found)
     session.say(250, "2.1.5", "recipient taken")
 
@@ -327,6 +351,12 @@ def data(session):
         raise Refused(*(RCPT_FIRST if transaction else MAIL_FIRST))
     if transaction.chunks:
         raise Refused(*NOT_NOW)
+    if session.filters:
+        try:
+            session.filters.data()
+        except Refused:
+            session.reset()             # for filters this mail is over
+            raise
     session.say(354, "", "send it, and a line with a dot alone")
     return finish(session, lambda: transaction.take_data(session.stream))
 
@@ -397,6 +427,9 @@ def keep(session):
     letter = Letter(transaction, trace(session, transaction), session.server.hostname)
     letter.check_hops()
     session.check_letter(letter)
+    if session.filters and not session.filters.letter(letter):
+        return [None]                   # somebody wants it thrown away without a word
+    session.sign_letter(letter)
     delivery = Delivery(session, transaction, letter)
     delivery.deliver()
     outcomes = [delivery.outcome(one) for one in transaction.recipients]

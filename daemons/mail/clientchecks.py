@@ -49,19 +49,27 @@ def check_lists(session, rcpt):
 
 
 def check_letter(session, letter):
-    """See whose a stranger's mail is, or sign that of who may send mail elsewhere; raises Refused."""
+    """See whose a stranger's mail is, or whether who logged in is its author; raises Refused."""
     if is_stranger(session):
         if session.server.checks:
             session.server.checks.letter(session, letter)
-        return
+    elif session.options.check_from and session.user:
+        _looked_up(session, lambda: _check_author(session, letter))
+
+
+def sign_letter(session, letter):
+    """Sign the mail of who may send mail elsewhere; raises Refused."""
+    if session.may_relay:
+        made, domain, why = _looked_up(session, lambda: session.server.signer.sign(
+            letter, session.stream.time(), lambda author: _may_be(session, author)))
+        letter.mark(made)
+        session.stream.log("signed", id=session.id, domain=domain, why=why)
+
+
+def _looked_up(session, ask):
+    """What `ask` finds out about accounts; raises Refused where that cannot be done now."""
     try:
-        if session.options.check_from and session.user:
-            _check_author(session, letter)
-        if session.server.signer and session.may_relay:
-            made, domain, why = session.server.signer.sign(
-                letter, session.stream.time(), lambda author: _may_be(session, author))
-            letter.mark(made)
-            session.stream.log("signed", id=session.id, domain=domain, why=why)
+        return ask()
     except Unavailable as error:
         session.stream.log("trouble", where="accounts", why=error.strerror)
         raise Refused(451, "4.3.0", "accounts cannot be looked up now; try again later") from None

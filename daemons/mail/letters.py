@@ -11,17 +11,22 @@ MOST_HOPS = 100                 # Received fields of a mail that must have gone 
 class Letter:
     """A mail to be stored: `fields` of its header, `received` is what we write on every copy of it."""
 
-    __slots__ = ("_body", "_head", "_spool", "fields", "received", "size")
+    __slots__ = ("_body", "_head", "_spool", "_text", "fields", "received")
 
     def __init__(self, transaction, received, hostname):
         head = transaction.head.octets
-        self._spool, self._body, self.received = transaction.spool, len(head), received
+        self._text = self._spool = transaction.spool
+        self._body, self.received = len(head), received
         self.fields = mailheaders.parse(head)
         self._head = head
         if any(_is_unwanted(field, hostname) for field in self.fields):
             blank = head[len(self.fields.without(lambda _: False)):]
             self._head = self.fields.without(lambda field: _is_unwanted(field, hostname)) + blank
-        self.size = len(received) + len(self._head) + self._spool.size - self._body
+
+    @property
+    def size(self):
+        """Octets of all that is written of it."""
+        return len(self.received) + len(self._head) + self._spool.size - self._body
 
     def check_hops(self):
         """Raise Refused for a mail that has been through too many servers."""
@@ -36,7 +41,13 @@ class Letter:
     def mark(self, fields):
         """Write these on top of all that is on it."""
         self.received = fields + self.received
-        self.size += len(fields)
+
+    def rewrite(self, rows, body=None):
+        """Let these fields be its header, ours among them, and the spool `body` what comes after, if there is one."""
+        self.received, self._head = b"", b"".join(row.raw for row in rows) + b"\r\n"
+        self.fields = mailheaders.parse(self._head)
+        if body is not None:
+            self._spool, self._body = body, 0
 
     def body(self):
         """The pieces of all that comes after its header; raises OSError."""
@@ -53,10 +64,10 @@ class Letter:
             into.write(piece)
 
     def digest(self):
-        """What tells this text from others, whichever way it came."""
+        """What tells this text, as it came, from others, whichever way it came."""
         from hashlib import blake2b
         made = blake2b()
-        for piece in self._spool.pieces():
+        for piece in self._text.pieces():
             made.update(piece)
         return made.digest()
 
@@ -66,21 +77,28 @@ def _is_unwanted(field, hostname):
     return field.name == "return-path" or tracefields.claims_to_be(field, hostname)
 
 
-def trace(session, transaction):
-    """The Received field of a mail, and for a submission what its client left out (RFC 6409, 8)."""
-    stream, user = session.stream, session.user
-    now = stream.time()
-    offset = time.localtime(now).tm_gmtoff // 60
-    tls = stream.tls
-    hidden = user and session.options.hide_clients
-    field = tracefields.received(
+def received(session, transaction):
+    """The Received field of a mail."""
+    stream, tls, now = session.stream, session.stream.tls, session.stream.time()
+    hidden = session.user and session.options.hide_clients
+    return tracefields.received(
         server=session.server.hostname, with_=session.protocol(transaction.mail.utf8), id=session.id, seconds=now,
-        offset=offset, helo=None if hidden else session.helo, address=stream.peer.host, client=session.name,
+        offset=_offset(now), helo=None if hidden else session.helo, address=stream.peer.host, client=session.name,
         tls=f"{tls.version} {tls.cipher}" if tls else "",
         recipients=[one.rcpt.mailbox for one in transaction.recipients])
+
+
+def trace(session, transaction):
+    """The Received field of a mail, and for a submission what its client left out (RFC 6409, 8)."""
+    field, now = received(session, transaction), session.stream.time()
     if not session.role.submission:
         return field
     fields = mailheaders.parse(transaction.head.octets)
     from daemons.stores.maildelivery import unique
     return field + tracefields.completion(fields, server=session.server.hostname, unique=unique().decode("ascii"),
-                                          seconds=now, offset=offset, author=str(transaction.mail.sender or ""))
+                                          seconds=now, offset=_offset(now), author=str(transaction.mail.sender or ""))
+
+
+def _offset(now):
+    """Minutes east of Greenwich."""
+    return time.localtime(now).tm_gmtoff // 60

@@ -19,7 +19,8 @@ class Server:
         self.checks, self.signer = _checks(options, self.hostname), _signer(options)
         # what the sandbox then must leave
         databases = options.accounts, options.greylist or ""
-        options.calling = any(dsn.startswith(SERVERS) for dsn in databases)
+        options.calling = any(dsn.startswith(SERVERS) for dsn in databases) or \
+            any(not place.path for place in options.milters or ())      # a Unix socket is within reach anyway
         if options.greylist:
             try:
                 self._greylist = _greylist(options)

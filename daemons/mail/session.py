@@ -15,8 +15,9 @@ class Session:
     def __init__(self, stream, options, server):
         self.stream, self.options, self.server = stream, options, server
         self.role = role_of(options.role, stream.local)
-        self.helo, self.extended, self.user, self.name = "", False, "", ""
-        self.transaction = None
+        self.helo, self.extended, self.name = "", False, ""
+        self.user = self.mechanism = ""         # who logged in, and how
+        self.transaction = self._filters = None
         self.errors = self.junk = self.failed_logins = self.mails = 0
         self.sender = self.listing = None       # what SPF says of the sender, and block lists of the client
         self.end = "quit"
@@ -39,6 +40,22 @@ class Session:
     def id(self):
         """The name of the mail that is about to be kept."""
         return f"{self.stream.session}-{self.mails}"
+
+    @property
+    def next_id(self):
+        """The name of the mail after it, which is that of a mail whose text has not come yet."""
+        return f"{self.stream.session}-{self.mails + 1}"
+
+    @property
+    def filters(self):
+        """The mail filters, None where there are none: what comes by LMTP has been through those of another server.
+
+        A rehearsal, whose stream has no id, calls nobody.
+        """
+        if self._filters is None and self.options.milters and self.stream.session and not self.role.lmtp:
+            from .milters import Filters
+            self._filters = Filters(self)
+        return self._filters
 
     @property
     def offered(self):
@@ -78,10 +95,16 @@ class Session:
             clientchecks.check_greylist(self, rcpt)
 
     def check_letter(self, letter):
-        """See whose a stranger's mail is, or sign what others submit; raises Refused."""
-        if self.server.checks or self.server.signer or (self.options.check_from and self.user):
+        """See whose a stranger's mail is, or whether others submit their own; raises Refused."""
+        if self.server.checks or (self.options.check_from and self.user):
             from . import clientchecks
             clientchecks.check_letter(self, letter)
+
+    def sign_letter(self, letter):
+        """Sign what is submitted, as it will be kept; raises Refused."""
+        if self.server.signer:
+            from . import clientchecks
+            clientchecks.sign_letter(self, letter)
 
     def protocol(self, utf8):
         """How a mail came (RFC 3848)."""
@@ -94,6 +117,14 @@ class Session:
         if self.transaction is not None:
             self.transaction.close()
             self.transaction = None
+            if self._filters:
+                self._filters.abort()
+
+    def close(self):
+        """The conversation is over."""
+        self.reset()
+        if self._filters:
+            self._filters.close()
 
     def remember(self, letter, users):
         """These have this letter, although its sender is told that it failed."""

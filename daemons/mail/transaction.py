@@ -10,15 +10,17 @@ class Transaction:
     """A mail from MAIL on: `mail` is that command, `recipients` those that were accepted.
 
     content, head, spool    what was found out about the text, its header block, and all of it
+    spools                  that, and other bodies that filters gave it
     chunks                  it comes by BDAT
     spoilt                  a chunk of it was refused: no more of it is wanted
     """
 
-    __slots__ = ("chunks", "content", "head", "mail", "recipients", "spoilt", "spool")
+    __slots__ = ("chunks", "content", "head", "mail", "recipients", "spoilt", "spool", "spools")
 
     def __init__(self, mail, most, folder):
         self.mail, self.recipients = mail, []
         self.content, self.head, self.spool = Content(most), Head(), Spool(folder)
+        self.spools = [self.spool]
         self.chunks = self.spoilt = False
 
     @property
@@ -61,7 +63,8 @@ class Transaction:
 
     def close(self):
         """Forget it."""
-        self.spool.close()
+        for spool in self.spools:
+            spool.close()
 
     def _keep(self, text, trouble):
         """Note a piece of the text, while it is still wanted; what went wrong is told only after the end of it."""

@@ -122,6 +122,7 @@ def _calls_others(service, values):
     listed = f"{values.get('only-from', '')} {values.get('no-access', '')}".replace(",", " ").split()
     return (any(f"network:--{name}" in service.needs and value != "no" for name, value in values.items())
             or any(value.startswith(SERVERS) for value in values.values()) or values.get("names") == "yes"
+            or any(not place.strip().startswith("unix:") for place in values.get("milters", "unix:").split(","))
             or any(map(is_name, listed)))
 
 

@@ -201,6 +201,14 @@ def test_systemd_gives_a_network_to_whom_its_options_make_call_others(tree, fd0,
     assert (("PrivateNetwork", "no") in drop_in(tree, "fd0-identd.service")) is calls
 
 
+@pytest.mark.parametrize("places, calls", [
+    ("unix:/run/a.sock", False), ("unix:/run/a.sock,unix:/run/b.sock", False), ("unix:/run/a,localhost:8891", True)])
+def test_systemd_gives_a_network_for_filters_that_are_at_ports(tree, fd0, places, calls):
+    need("systemd")
+    assert fd0("enable", "smtpd", "--with=systemd", "--set", f"milters={places}")[0] == 0
+    assert (("PrivateNetwork", "no") in drop_in(tree, "fd0-smtpd.service")) is calls
+
+
 def test_systemd_finds_nothing_wrong_with_what_it_gets(tree, fd0):
     need("systemd")
     shutil.rmtree(tree / "usr/local/lib/systemd")
