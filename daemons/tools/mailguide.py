@@ -86,19 +86,23 @@ Whoever else listens at these ports has to end first. Programs of this machine m
         --set dkim-keys=/etc/fd0/dkim.keys
 
 Against unwanted mail there are, among others, --set spf=mark, --set dmarc=refuse, --set greylist=/var/lib/fd0/greylist
-and --set greet-delay=5s.
+and --set greet-delay=5s. Filters that speak the milter protocol look at each mail: --set milters=127.0.0.1:11332 is
+where rspamd listens, and --set milters=unix:/run/clamav/clamav-milter.ctl is clamav-milter's usual place. A password
+that was stolen is worth less with --set user-rate=200, the recipients to whom one user may write in an hour.
 
 # 5. DELIVERING IT
 
     fd0 enable mailq --with=systemd --set hostname=mx.example.org
 
 A smarthost, to which all mail for elsewhere goes, is told by --set smarthost=relay.example.net:587, with --set
-smarthost-user=NAME and --set smarthost-password=FILE where it wants a login. To have other options later, change
-/etc/fd0/mailq.conf and
+smarthost-user=NAME and --set smarthost-password=FILE where it wants a login. With --set mta-sts=yes, and with --set
+dane=yes where a resolver on this machine validates DNSSEC, mail goes to no server that only pretends to be the one of
+its domain. To have other options later, change /etc/fd0/mailq.conf and
 
     systemctl restart fd0-mailq
 
-Local programs hand in mail by /usr/sbin/sendmail. It writes into the queue if it may, and else talks to port 25.
+Local programs hand in mail by /usr/sbin/sendmail, or speak SMTP to /usr/sbin/sendmail -bs. It writes into the queue
+if it may, and else talks to port 25.
 
     ln -sf $(command -v fd0) /usr/sbin/sendmail
 
