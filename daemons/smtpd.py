@@ -49,7 +49,8 @@ anybody; as lmtp from another mail server, for its mailboxes. What it is to be i
 asked at: 587 and 465 are submission, 24 is lmtp, and a Unix socket is what its name says.
 
 A recipient is known or refused at once: accounts and aliases are those of fd0 user, in the database that --accounts
-names. Mail for them goes into Maildirs below --mail, and all else into the queue, which a runner empties. What was
+names. Mail for them goes into Maildirs below --mail, and all else into the queue, which a runner empties. Mail for a
+full mailbox has to come again later; that of an alias is taken, and waits in the queue for those who are full. What was
 answered with 250 is on the disk. Only those who log in, and the networks of --relay-from, may send elsewhere; with
 --user-rate a user may write to so many recipients in an hour, as whoever has stolen a password writes to many.
 

@@ -65,7 +65,8 @@ class Delivery:
     def _remember(self):
         """Who has it, of those who are told that they have not."""
         refused = [one for one in self.transaction.recipients if self.outcome(one)]
-        users = self.kept.intersection(part for one in refused for part in (*_parts(one), *one.elsewhere))
+        users = self.kept.intersection(
+            part for one in refused for part in (*_parts(one), *one.elsewhere, *one.later))
         if users | self.repeated:
             self.session.remember(self.letter, users | self.repeated)
 
@@ -81,11 +82,24 @@ class Delivery:
             if user not in self.repeated:
                 try:
                     self.letter.check_return(self.addresses[user])
-                    self.server.check_room(self.boxes[user], self.letter.size)
+                    self._check_room_of(user)
                 except Refused as refusal:
                     self.failures[user] = refusal
                     if self.whole:
                         return
+
+    def _check_room_of(self, user):
+        """Raise Refused for a mailbox without room, unless the queue may find some later for its part of an alias."""
+        try:
+            self.server.check_room(self.boxes[user], self.letter.size)
+        except Refused:
+            ways = [one for one in self.transaction.recipients if any(box.user == user for box in one.mailboxes)]
+            shared = [one for one in ways if one.has_others(user)] if self.server.has_queue() else []
+            if not self.whole or len(shared) == len(ways):
+                for one in shared:
+                    one.postpone(user)
+            if len(shared) < len(ways):
+                raise
 
     def _into_all(self, recipient):
         """Deliver into the mailboxes of a recipient, as long as that does not fail."""
@@ -126,18 +140,23 @@ class Delivery:
     # -- the queue --
 
     def _for_queue(self):
-        """The queue's recipients: those elsewhere, and those here of whose delivery the sender is to be told.
+        """The queue's recipients: those elsewhere, those here without room, and those of whom the sender is to be told.
 
         Not of a recipient that is refused, which is to come again.
         """
         from daemons.wire.queuelines import Recipient
-        waiting, sent = [], []
+        waiting, sent, late = [], [], set(self.repeated)
         for one in self._taken():
             notify = ",".join(one.rcpt.notify or ())
             original = original_value(one.rcpt.original).decode() if one.rcpt.original else ""
             waiting += [Recipient(address, notify, original) for address in one.elsewhere
                         if address not in self.repeated]
-            if not one.elsewhere and SUCCESS in notify and self.sender and self.server.has_queue():
+            for user in one.later:
+                if user not in late:            # several aliases may have led there
+                    late.add(user)
+                    waiting.append(Recipient(str(read(user)), notify, original))
+                    waiting[-1].final = True
+            if None not in _parts(one) and SUCCESS in notify and self.sender and self.server.has_queue():
                 done = Recipient(str(one.rcpt.mailbox), notify, original)
                 done.sign, done.host, done.reply = "d", self.server.hostname, "250 2.1.5 delivered"
                 sent.append(done)
@@ -154,7 +173,7 @@ class Delivery:
         stream, mail, session = self.session.stream, self.transaction.mail, self.session
         message = None
         try:
-            aliases = [one.rcpt.mailbox for one in self._taken() if one.elsewhere and one.is_alias]
+            aliases = [one.rcpt.mailbox for one in self._taken() if (one.elsewhere or one.later) and one.is_alias]
             for alias in aliases:
                 self.letter.check_return(alias)
             writer = self.server.queue()
@@ -178,7 +197,7 @@ class Delivery:
     def _committed(self, message):
         try:
             self.queued = message.commit()
-            self.kept.update(address for one in self._taken() for address in one.elsewhere)
+            self.kept.update(address for one in self._taken() for address in (*one.elsewhere, *one.later))
         except OSError as error:
             self.failures[None] = self._told(error, "the queue")
 
@@ -189,4 +208,4 @@ class Delivery:
 
 def _parts(recipient):
     """Those without whom it has not arrived: its users here, and None for the queue."""
-    return [box.user for box in recipient.mailboxes] + ([None] if recipient.elsewhere else [])
+    return [box.user for box in recipient.mailboxes] + [None] * bool(recipient.elsewhere or recipient.later)

@@ -47,8 +47,11 @@ class LocalMail:
                 outcomes.bounce([one], "554 5.4.6 the mail goes in circles")
                 return
             added, elsewhere = self._hand_over(job, one, mailbox(address), ends)
-        except OverQuota:
-            outcomes.defer([one], "452 4.2.2 the mailbox is full")
+        except OverQuota as error:
+            if error.for_ever:
+                outcomes.bounce([one], "552 5.2.2 the mail is larger than the mailbox may be")
+            else:
+                outcomes.defer([one], "452 4.2.2 the mailbox is full")
         except TooMany as error:
             outcomes.bounce([one], f"554 5.4.6 {error}")
         except OSError as error:

@@ -11,17 +11,29 @@ ROUTES = "%!@:"                 # signs by which a local part has been taken for
 
 
 class Recipient:
-    """One that was accepted: the RCPT, the mailboxes here, and the addresses elsewhere (in wire form)."""
+    """One that was accepted: the RCPT, the mailboxes here, and the addresses elsewhere (in wire form).
 
-    __slots__ = ("elsewhere", "mailboxes", "rcpt")
+    later       users here for whose mailboxes the queue has to find room, while others of the alias have the mail
+    """
+
+    __slots__ = ("elsewhere", "later", "mailboxes", "rcpt")
 
     def __init__(self, rcpt, mailboxes, elsewhere):
-        self.rcpt, self.mailboxes, self.elsewhere = rcpt, mailboxes, elsewhere
+        self.rcpt, self.mailboxes, self.elsewhere, self.later = rcpt, mailboxes, elsewhere, []
 
     @property
     def is_alias(self):
         """Does mail for an address here go elsewhere?"""
         return self.elsewhere != [str(self.rcpt.mailbox)]
+
+    def has_others(self, user):
+        """Does somebody else have the mail at once if this user has to wait for it?"""
+        return bool(self.elsewhere) or any(box.user != user for box in self.mailboxes)
+
+    def postpone(self, user):
+        """Leave this user's copy to the queue."""
+        self.mailboxes = [box for box in self.mailboxes if box.user != user]
+        self.later.append(user)
 
 
 def recipient(server, rcpt, may_relay, size=None):
@@ -57,9 +69,15 @@ def _here(server, rcpt, address, ends, size):
             mailboxes[found.user] = found
     if not mailboxes and not elsewhere:
         raise Refused(550, "5.1.1", "no such mailbox here")
-    for one in mailboxes.values():
-        server.check_room(one, size or 0)
-    return Recipient(rcpt, list(mailboxes.values()), [str(read(one)) for one in elsewhere])
+    made = Recipient(rcpt, list(mailboxes.values()), [str(read(one)) for one in elsewhere])
+    for user, box in mailboxes.items():
+        try:
+            server.check_room(box, size or 0)
+        except Refused:                 # one full mailbox keeps nothing from the others of an alias
+            if not (server.has_queue() and made.has_others(user)):
+                raise
+            made.postpone(user)
+    return made
 
 
 def _postmaster(server):

@@ -18,7 +18,11 @@ FRESH = 15 * 60         # seconds for which a count is believed that says no
 
 
 class OverQuota(Exception):
-    """The message has no room within the user's limits."""
+    """The message has no room within the user's limits; `for_ever`: it is more by itself than they allow."""
+
+    def __init__(self, for_ever: bool) -> None:
+        super().__init__("over quota")
+        self.for_ever = for_ever
 
 
 class Quota:
@@ -49,7 +53,7 @@ class Quota:
     def check(self, octets: int, messages: int = 1) -> None:
         """Raise OverQuota if so much more would be too much."""
         if self.over(octets, messages):
-            raise OverQuota("over quota")
+            raise OverQuota(bool(self.octets and octets > self.octets))
 
     def add(self, octets: int, messages: int) -> None:
         """So much was added to the user's folders; less than zero for what was removed."""

@@ -7,6 +7,7 @@ r"""Lines of a queued message: the head before it, which tells who shall have it
     client: [192.0.2.7]:41822
     to: - bob@example.net notify=SUCCESS,FAILURE orcpt=rfc822;bob@example.net
     to: D carol@example.com
+    to: - dan@example.org final=yes
     (an empty line, then as many octets of message as size tells)
     1785400007.000 defer 1 next=1785400312.500 host=mx.example.net reply=451\x204.7.1\x20later .
     1785400009.000 split 2 3=-ann@example.com 4=-ben@example.com .
@@ -148,7 +149,7 @@ def head(envelope: Envelope) -> bytes:
         if not one.address:
             raise ValueError("a recipient without an address")
         one.place = len(data) + len(b"to: ")
-        more = [(b"notify", one.notify), (b"orcpt", one.orcpt)]
+        more = [(b"notify", one.notify), (b"orcpt", one.orcpt), (b"final", "yes" if one.final else "")]
         data += b"to: %s %s" % (one.sign.encode(), quoted(one.address))
         data += b"".join(b" %s=%s" % (name, quoted(value)) for name, value in more if value) + b"\n"
     data += b"\n"
@@ -194,7 +195,8 @@ def _recipient(value: bytes, place: int) -> Recipient:
         raise ValueError(f"not a recipient: {value[:40]!r}")
     found = _pairs(more)
     one = Recipient(unquoted(address), found.pop("notify", ""), found.pop("orcpt", ""))
-    if found:
+    one.final = "final" in found
+    if found.pop("final", "yes") != "yes" or found:
         raise ValueError(f"not a recipient: {value[:40]!r}")
     one.sign, one.place = sign.decode(), place
     return one

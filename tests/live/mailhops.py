@@ -166,7 +166,7 @@ class Mailq:
     def argv(self, *more):
         """How it is started."""
         return [sys.executable, "-m", "daemons.mailq", f"--queue={self.path}", "--hostname=us.test", "--log=stderr",
-                "--connect-timeout=5", "--timeout=5", *self.options, *more]
+                "--connect-timeout=60", "--timeout=60", *self.options, *more]
 
     def start(self, *more):
         """Begin."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from daemons.stores import accounts
+from daemons.stores.maildelivery import Delivery
 from daemons.stores.maildir import Folder
 from daemons.wire.queuelines import Recipient
 from tests import certificates
@@ -56,7 +57,9 @@ def accounts_of(folder):
     made.add_user("alice@example.org", b"a password of hers")
     made.add_alias("team@example.org", "alice@example.org", "bob@one.test")
     made.add_user("dave@example.org", b"a password of his")
-    made.set_quota("dave@example.org", 100, None)
+    made.set_quota("dave@example.org", None, 1)
+    made.add_user("erin@example.org", b"a password of hers, too")
+    made.set_quota("erin@example.org", 100, None)
     made.add_alias("crew@example.org", "alice@example.org", "dave@example.org", "bob@one.test")
     return path
 
@@ -70,6 +73,16 @@ def inbox(folder, user="alice"):
             return [b"".join(box.octets(one)) for one in box.messages()]
     except FileNotFoundError:
         return []
+
+
+def fill(folder, user="dave"):
+    """Have the inbox of one who may have a single mail hold it."""
+    place = accounts.open(f"{folder}/accounts.db").mailbox_of(f"{user}@example.org").folder
+    with Folder(f"{folder}/mail/{place}") as box:
+        box.create()
+        with Delivery(box) as delivery:
+            delivery.write(b"Subject: the first\r\n\r\n")
+            delivery.keep()
 
 
 # -- where it goes --
@@ -264,7 +277,7 @@ def test_a_smarthost_wants_a_login_and_its_refusal_bounces_nothing(tmp_path, nam
     server = Hop(authenticator=check, auth_required=True, auth_require_tls=False, auth_exclude_mechanism=others)
     (tmp_path / "password").write_text(f"{password}\n")
     made = Mailq(tmp_path, f"--resolver={names.place}", f"--smarthost=127.0.0.1:{server.port.number}",
-                 "--smarthost-user=us", f"--smarthost-password={tmp_path}/password")
+                 "--smarthost-user=us", f"--smarthost-password={tmp_path}/password", "--timeout=5")
     try:
         made.put("bob@elsewhere.test")
         made.start().until(word)
@@ -338,21 +351,43 @@ def test_a_sub_address_is_its_users(mailq, hop, tmp_path):
 
 
 def test_while_one_of_an_alias_is_full_the_others_have_the_mail_once(mailq, hop, tmp_path):
+    fill(tmp_path)
     mailq.put("crew@example.org", sender="x@one.test")
     mailq.start("--retry=1", "--retry-most=1")
     mailq.until("deferred ", "to=dave@example.org", "the mailbox is full", count=4)
     left, = mailq.left()
     assert [(one["address"], one["state"]) for one in left["recipients"]] == [
         ("crew@example.org", "delivered"), ("alice@example.org", "delivered"), ("dave@example.org", "deferred")]
-    accounts.open(f"{tmp_path}/accounts.db").set_quota("dave@example.org", 100_000, None)
+    accounts.open(f"{tmp_path}/accounts.db").set_quota("dave@example.org", None, 2)
     mailq.until_empty()
     assert hop.recipients() == ["bob@one.test"]
     for user in "alice", "dave":
-        kept, = inbox(tmp_path, user)
+        kept = inbox(tmp_path, user)[-1]
         assert f"\r\nDelivered-To: {user}@example.org\r\n".encode() in kept and kept.endswith(TEXT)
 
 
+def test_one_that_smtpd_left_to_the_queue_for_want_of_room_is_that_mailbox_and_no_alias(mailq, hop, tmp_path):
+    accounts.open(f"{tmp_path}/accounts.db").add_alias("dave@example.org", "dave@example.org", "alice@example.org")
+    fill(tmp_path)
+    dave = Recipient("dave@example.org")
+    dave.final = True
+    with mailq.writer.new("x@one.test", [dave]) as message:
+        message.write(TEXT)
+        message.commit()
+    mailq.start("--retry=1", "--retry-most=1").until("deferred ", "to=dave@example.org", "the mailbox is full")
+    accounts.open(f"{tmp_path}/accounts.db").set_quota("dave@example.org", None, 2)
+    mailq.until_empty()
+    assert len(inbox(tmp_path, "dave")) == 2 and inbox(tmp_path) == []
+
+
+def test_a_mail_that_a_mailbox_can_never_hold_comes_back_at_once(mailq, hop, tmp_path):
+    mailq.put("erin@example.org")
+    mailq.start().until_empty()
+    assert mailq.told("bounced ", "552 5.2.2") and b"Status: 5.2.2" in inbox(tmp_path)[0]
+
+
 def test_the_sender_hears_of_the_one_of_an_alias_who_never_had_room(mailq, hop, tmp_path):
+    fill(tmp_path)
     with mailq.writer.new("alice@example.org", [Recipient("crew@example.org", "SUCCESS,FAILURE",
                                                           "rfc822;crew@example.org")]) as message:
         message.write(TEXT)

@@ -464,6 +464,34 @@ def test_quotas(place):
     assert place.mails("bob") == []
 
 
+@pytest.mark.parametrize("role", ["mx", "lmtp"])
+@pytest.mark.parametrize("size", [b" SIZE=400", b""])
+def test_one_full_mailbox_keeps_nothing_from_the_others_of_an_alias(place, role, size):
+    queuefolder.make(f"{place.path}/queue")
+    place.accounts.set_quota("bob@example.org", 300, None)
+    place.accounts.add_alias("two@example.org", "both@example.org")
+    said = (b"MAIL FROM:<fred@example.net>" + size + b"\r\nRCPT TO:<both@example.org>\r\nRCPT TO:<two@example.org>\r\n"
+            b"DATA\r\n\r\n" + b"x" * 400 + b"\r\n.\r\n")
+    begin, answers = (LMTP, [250, 250]) if role == "lmtp" else (HELLO, [250])
+    assert place.codes(begin + said, more=[f"--role={role}"]) == [250, 250, 250, 354, *answers]
+    assert (len(place.mails("ann")), len(place.mails("bob"))) == (1, 0)
+    [text] = place.queued()
+    assert text.count(b"\nto: ") == 1 and b"\nto: - bob@example.org final=yes\n" in text
+    assert b"Delivered-To: both@example.org\r\n" in text and b"Delivered-To: bob@" not in text
+    # but who is named himself is refused, now that the size is known, or at RCPT
+    expected = {("mx", b""): [552], ("lmtp", b""): [250, 552]}.get((role, size), [250])
+    to_bob = said.replace(b"RCPT TO:<two@example.org>", b"RCPT TO:<bob@example.org>")
+    assert place.codes(begin + to_bob, more=[f"--role={role}"])[-len(expected):] == expected
+
+
+def test_where_nobody_of_an_alias_has_room_the_mail_is_to_come_again(place):
+    queuefolder.make(f"{place.path}/queue")
+    for name in ("ann", "bob"):
+        place.accounts.set_quota(f"{name}@example.org", None, 1)
+    mail = b"MAIL FROM:<fred@example.net>\r\nRCPT TO:<both@example.org>\r\n"
+    assert place.codes(HELLO + mail + TEXT + mail) == [250, 250, 354, 250, 250, 452] and place.queued() == []
+
+
 def test_a_full_disk_is_no_loss_and_a_retry_no_second_copy(place, monkeypatch):
     keep = maildelivery.Delivery.keep
 

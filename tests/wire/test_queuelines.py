@@ -34,9 +34,10 @@ def test_a_head_is_as_it_is_documented():
 
 
 @given(NOT_EMPTY, TEXT, st.lists(NOT_EMPTY, min_size=1, max_size=4), st.booleans(),
-       st.dictionaries(st.sampled_from(FACTS), NOT_EMPTY))
-def test_what_is_written_is_read_again(orcpt, sender, addresses, utf8, facts):
+       st.dictionaries(st.sampled_from(FACTS), NOT_EMPTY), st.booleans())
+def test_what_is_written_is_read_again(orcpt, sender, addresses, utf8, facts, final):
     made = Envelope(sender, [Recipient(each, "NEVER", orcpt) for each in addresses], 12.25, utf8, 99.5, **facts)
+    made.recipients[-1].final = final
     data = head(made)
     found = parse_head(data)
     assert state(found) == state(made) and len(data) == made.begins
@@ -59,6 +60,7 @@ def test_any_octets_are_a_head_or_refused(data):
     (b"fd0 mail 1", b"fd0 mail 2"), (b"size: 0", b"size: x"), (b"sender: ", b"from: "), (b"to: - ", b"to: ? "),
     (b"to: - ", b"to: -  "), (b"to: - bob@example.net", b"to: - "), (b"received: 1000.500", b"received: 1000.5"),
     (b"received: 1000.500\n", b""), (b"sender: ", b"sender: \\x2g"), (b"sender: ", b"sender: \x80 \x01"),
+    (b"net\n", b"net final=no\n"),
     (b"net\n", b"net size=3\n"), (b"net\n", b"net notify=A notify=B\n"), (b"received", b"sender: a\nreceived")])
 def test_a_head_that_nobody_wrote_is_refused(old, new):
     data = head(envelope())
