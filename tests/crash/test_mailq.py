@@ -115,6 +115,9 @@ class Place:
         """[(call, when)] of what workers change for what is put into the queue."""
         put()
         self.emptied()
+        # the inner one of them may have been killed, and replaced by the other
+        machine.until(lambda: len(self.process.alive()) == len(self.standing), SECONDS, "end of workers")
+        self.standing = self.process.alive()
         with traced(self.standing, self.path / "trace"):
             put()
             self.emptied()
