@@ -9,7 +9,7 @@ import sys
 
 from daemons.stores.queuefolder import SPOOL
 
-from .arguments import DECLARE, Parser, absolute
+from .arguments import DECLARE, Parser
 from .owners import owner_of
 from .sendmailletter import DATA, LATER, NOT_A_USER, SERVER, USAGE, Letter, Wrong, address, take, user
 
@@ -91,7 +91,8 @@ def _parser():
     parser.add_argument("-o", dest="others", metavar="X", action="append", default=[], help="i as -i; others: ignored")
     parser.add_argument("-h", metavar="HOPS", help="ignored, as are most letters that other sendmails have")
     parser.add_argument("--hostname", metavar="NAME", default=os.uname().nodename, help="our name [%(default)s]")
-    parser.add_argument("--queue", metavar="DIR", type=absolute, default=SPOOL, help="where it lies [%(default)s]")
+    parser.add_argument("--queue", metavar="DIR", type=os.path.abspath, default=SPOOL,
+                        help="where it lies [%(default)s]")
     parser.add_argument("--server", metavar="HOST:PORT",
                         help=f"have this server take it, and not the queue [{SERVER} for who may not write there]")
     return parser

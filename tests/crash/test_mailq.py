@@ -38,6 +38,7 @@ class Place:
         stack.callback(self.hop.end)
         self.log = stack.enter_context(devlog.LogSocket())
         self.start()
+        self.standing = len(self.process.alive())       # there is nothing in the queue yet, so these are no workers
 
     def start(self):
         """A mailq for the queue."""
@@ -48,7 +49,6 @@ class Place:
         self.process = processes.Processes([*TRACEABLE, *argv])
         self.stack.callback(self.process.end)
         machine.until(lambda: any(" start " in f" {one.text} " for one in self.log.records[begun:]), SECONDS, "mailq")
-        self.standing = self.process.alive()
 
     def put(self):
         """Queue a mail for one who is there and one who is not; the two."""
@@ -115,14 +115,13 @@ class Place:
         """[(call, when)] of what workers change for what is put into the queue."""
         put()
         self.emptied()
-        # the inner one of them may have been killed, and replaced by the other
-        machine.until(lambda: len(self.process.alive()) == len(self.standing), SECONDS, "end of workers")
-        self.standing = self.process.alive()
-        with traced(self.standing, self.path / "trace"):
+        machine.until(lambda: len(self.process.alive()) == self.standing, SECONDS, "end of workers")
+        standing = self.process.alive()
+        with traced(standing, self.path / "trace"):
             put()
             self.emptied()
-            machine.until(lambda: self.process.alive() == self.standing, SECONDS, "end of workers")
-        workers = {int(line.split()[0]) for line in (self.path / "trace").read_text().splitlines()} - self.standing
+            machine.until(lambda: self.process.alive() == standing, SECONDS, "end of workers")
+        workers = {int(line.split()[0]) for line in (self.path / "trace").read_text().splitlines()} - standing
         return sorted({(call, when) for pid in workers
                        for call, when, about in steps(self.path / "trace", f"{self.path}/", pid)
                        if call != "openat" or "O_CREAT" in about})
@@ -171,7 +170,7 @@ def test_files_are_read_again_after_a_crash_and_when_told(place):
     """Within the sandbox, where a program is installed: nothing that it needs for that lies outside."""
     before = place.killed()
     for pid in place.process.alive():
-        if pid != place.process.first.pid or len(place.standing) == 1:
+        if pid != place.process.first.pid or place.standing == 1:
             os.kill(pid, signal.SIGKILL)
     place.wait_for_a_death(before, "death")
     place.put()
