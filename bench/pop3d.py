@@ -12,7 +12,7 @@ import time
 
 from daemons.stores import accounts
 
-from . import load, mailpeers, procfs, rounds, servers
+from . import load, mailpeers, procfs, rounds, servers, unpacked
 
 ROUNDS, MESSAGES, RETRIEVED = 5, 50_000, 1000
 BAR = 1.5               # times the peer's time
@@ -69,7 +69,7 @@ def _fill(box, count):
 def _give(box):
     for folder, _, names in os.walk(box):
         for name in ("", *names):
-            os.chown(os.path.join(folder, name), mailpeers.OWNER, mailpeers.OWNER)
+            os.chown(os.path.join(folder, name), unpacked.OWNER, unpacked.OWNER)
 
 
 class _Client:
