@@ -111,16 +111,16 @@ class Delivery:
 
     def _into(self, box):
         """Deliver into one mailbox."""
-        from daemons.stores.maildelivery import Delivery as File
         from daemons.stores.maildirquota import OverQuota
         address = self.addresses[box.user]
         try:
             self.letter.check_return(address)
             folder = self.server.folder(box)
-            folder.create()
-            with File(folder) as file:
-                self.letter.write(file, self._fields(box, address))
-                file.keep()
+            try:
+                self._write(folder, box, address)
+            except FileNotFoundError:   # it is the first mail
+                folder.create()
+                self._write(folder, box, address)
         except Refused as refusal:
             self.failures[box.user] = refusal
         except OverQuota:
@@ -129,6 +129,12 @@ class Delivery:
             self.failures[box.user] = self._told(error, box.user)
         else:
             self.kept.add(box.user)
+
+    def _write(self, folder, box, address):
+        from daemons.stores.maildelivery import Delivery as File
+        with File(folder) as file:
+            self.letter.write(file, self._fields(box, address))
+            file.keep()
 
     def _fields(self, box, address):
         """What a final delivery writes on a mail: by which addresses it came is told where that is not its own."""

@@ -9,7 +9,7 @@ statement by itself is a transaction; several are one within `with store.changin
 import errno
 import os
 from _thread import _local
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -215,12 +215,15 @@ class _Held:
     def __init__(self, connection: "Any", stamp: object) -> None:
         self.connection, self.stamp, self.pid = connection, stamp, os.getpid()
 
-    def close(self) -> None:
-        """Close it, and undo what was not committed; in a child of the process that made it, only forget it."""
+    def close(self, getpid: Callable[[], int] = os.getpid) -> None:
+        """Close it, and undo what was not committed; in a child of the process that made it, only forget it.
+
+        When the interpreter ends, what the name `os` stands for may be gone before us.
+        """
         connection, self.connection = self.connection, None
         if connection is None:
             return
-        if self.pid == os.getpid():
+        if self.pid == getpid():
             connection.close()
         else:                           # closed, it would tell the server, or the file's locks, that we were the parent
             _strangers.append(connection)
