@@ -52,9 +52,11 @@ class Outcomes:
             return
         attempts = max(one.attempts for one in recipients) + 1
         when = self.plan.next_try(self.job.id, attempts, now, envelope.received, envelope.expires)
-        for one in recipients:
-            log.event("deferred", id=self.job.id, to=one.address, host=host, reply=reply, next=f"{when - now:.0f}")
-        self.job.defer(recipients, reply, when, host)
+        try:
+            self.job.defer(recipients, reply, when, host)
+        finally:                        # a disk without room for it is one more reason to tell why
+            for one in recipients:
+                log.event("deferred", id=self.job.id, to=one.address, host=host, reply=reply, next=f"{when - now:.0f}")
 
     def replied(self, pairs, host, tell, tls=""):
         """(recipient, Reply) each, as a server answered; the good news first: what is taken must not go out again."""
