@@ -28,6 +28,8 @@ class Place:
         log = stack.enter_context(devlog.LogSocket())
         self.host = stack.enter_context(kit.listening(
             "pop3d", log, f"--accounts={path}/accounts.db", f"--mail={path}/mail", "--plaintext=yes", prefix=TRACEABLE))
+        log.wait_for(" start ")
+        self.standing = self.host.alive()
 
     def fill(self):
         """Four new messages, one of them seen by another program; no others.  Returns {number: unique id}."""
@@ -78,9 +80,10 @@ class Place:
         return found[first:]
 
     def marked_and_quit(self, trace="/dev/null", inject=None):
-        """A whole session under strace; the last word, or "" """
-        with traced(self.host.alive(), trace, inject):
-            client = machine.until(self._free, what="lock")
+        """The end of a session under strace; the last word, or "" """
+        machine.until(lambda: self.host.alive() == self.standing, what="end of those before")
+        client = self.client()
+        with traced(self.host.alive() - self.standing, trace, inject):      # no others are to be counted
             for n in MARKED:
                 client.dele(n)
             try:

@@ -14,7 +14,7 @@ from daemons.stores.queuecontrol import QueueControl
 from daemons.stores.queuewake import Wake
 from tests.crash.attached import TRACEABLE, steps, traced
 from tests.hostile import kit
-from tests.live import clients, devlog
+from tests.live import clients, devlog, machine
 
 TO = b"ann@example.org", b"bob@example.org", b"eve@elsewhere.example"
 BODY = b"a line\r\n.\r\n" * 6000 + b"end\r\n"           # more than is written at once
@@ -37,6 +37,15 @@ class Place:
             "smtpd", log, "--hostname=mx.example.org", f"--accounts={path}/accounts.db", f"--mail={self.disk}/mail",
             f"--queue={self.disk}/queue", "--relay-from=127.0.0.1",
             f"--role={role}", prefix=TRACEABLE))
+        log.wait_for(" start ")
+        self.standing = self.host.alive()
+
+    @contextlib.contextmanager
+    def watched(self, output="/dev/null", inject=None):
+        """A client, and strace at the process that serves it: what others do at that moment is not counted."""
+        machine.until(lambda: self.host.alive() == self.standing, what="end of those before")
+        with self.client() as client, traced(self.host.alive() - self.standing, output, inject):
+            yield client
 
     def client(self):
         """Somebody who has said hello."""
@@ -76,7 +85,7 @@ class Place:
         """The steps of a mail."""
         with self.client() as client:
             assert client.send(self.mail(), recipients) == b"250"       # what is imported late is compiled now
-        with traced(self.host.alive(), self.path / "trace"), self.client() as client:
+        with self.watched(self.path / "trace") as client:
             assert client.send(self.mail(), recipients) == b"250"
             client.leave()
         found = steps(self.path / "trace", f"{self.path}/")
@@ -156,7 +165,7 @@ def test_killed_at_every_step(place):
     for call, when, about in place.found():
         place.empty()
         mail = place.mail()
-        with traced(place.host.alive(), inject=f"{call}:signal=KILL:when={when}"), place.client() as client:
+        with place.watched(inject=f"{call}:signal=KILL:when={when}") as client:
             said = client.send(mail)
             client.leave()
         there = place.boxes(mail)
@@ -174,7 +183,7 @@ def test_errors_at_every_step(place, error):
     for call, when, about in place.found():
         place.empty()
         mail = place.mail()
-        with traced(place.host.alive(), inject=f"{call}:error={error}:when={when}"), place.client() as client:
+        with place.watched(inject=f"{call}:error={error}:when={when}") as client:
             code = client.send(mail)
             codes.add(code)
             if code != b"250":
@@ -196,7 +205,7 @@ def test_each_recipient_of_lmtp_has_an_answer_that_is_true(tmp_path):
                 continue
             place.empty()
             mail = place.mail()
-            with traced(place.host.alive(), inject=f"{call}:error=EIO:when={when}"), place.client() as client:
+            with place.watched(inject=f"{call}:error=EIO:when={when}") as client:
                 said = client.send_by_lmtp(mail, TO[:2])
                 assert set(said) <= {b"250", b"451"}, (call, when, about, said)
                 assert place.boxes(mail)[:2] == [code == b"250" for code in said], (call, when, about)
