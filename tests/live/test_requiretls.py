@@ -2,9 +2,7 @@
 
 import contextlib
 import smtplib
-import socket
 import ssl
-import threading
 
 import pytest
 
@@ -12,46 +10,13 @@ from daemons.stores import accounts
 from daemons.stores.queuecontrol import QueueControl
 from tests import certificates
 from tests.live import devlog, installed, mailhops, processes
+from tests.live.dnszone import Zone
 from tests.live.launchers import ByHand, Service
 from tests.live.mailhops import Hop, Mailq, Names
 from tests.live.test_mailq import accounts_of, inbox
 
+PROVEN = {("one.test", "MX"): ["10 mx.one.test."], ("mx.one.test", "A"): ["127.0.0.1"]}
 RECORDS = ("mx-host=one.test,mx.one.test,10", "host-record=mx.one.test,127.0.0.1")
-
-
-class Validating:
-    """A name server that says of everything that DNSSEC proves it: mx.one.test has the mail of one.test."""
-
-    def __init__(self):
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", 0))
-        self.place = "{}:{}".format(*self.sock.getsockname())
-        self.thread = threading.Thread(target=self._serve)
-        self.thread.start()
-
-    def _serve(self):
-        import dns.flags
-        import dns.message
-        import dns.rrset
-        while True:
-            octets, peer = self.sock.recvfrom(4096)
-            if not octets:
-                return
-            query = dns.message.from_wire(octets)
-            answer, asked = dns.message.make_response(query), query.question[0]
-            if query.flags & dns.flags.AD:
-                answer.flags |= dns.flags.AD
-            kind = {15: ("MX", "10 mx.one.test."), 1: ("A", "127.0.0.1")}.get(asked.rdtype)
-            if kind:
-                answer.answer.append(dns.rrset.from_text(asked.name, 60, "IN", *kind))
-            self.sock.sendto(answer.to_wire(), peer)
-
-    def end(self):
-        """Answer no more."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"", self.sock.getsockname())
-        self.thread.join()
-        self.sock.close()
 
 
 @pytest.fixture
@@ -87,7 +52,7 @@ def test_it_goes_where_all_is_promised(carried):
 
 def test_to_servers_of_which_dnssec_tells(carried):
     mailhops.need()
-    names = Validating()
+    names = Zone(PROVEN)
     try:
         hop, mailq = carried(route=False, resolver=names.place)
         mailq.until_empty()
